@@ -1,0 +1,22 @@
+"""Keeps the examples in docstrings apart: from the helpers of tests, and from the stores of whoever runs them."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent / "tests"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what is no test: `--doctest-modules` would import the scripts that tests start as child processes."""
+    helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if helper and TESTS in collection_path.parents else None
+
+
+@pytest.fixture(autouse=True)
+def _own_place_for_docstring_examples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    folder: Path = request.getfixturevalue("tmp_path")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))

@@ -1,0 +1,115 @@
+"""Versioned datasets behind one fsspec namespace, `ds://`.
+
+    import datastore as ds
+
+    repo = ds.create_repo("garments")
+    frame.to_parquet(repo.branch("main") / "train.parquet")
+    repo.branch("main").commit("First rows")
+
+Everything here is loaded when it is first used: `import datastore` itself costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datastore.api import create_repo, delete_repo, diff, filesystem, mount, mounts, repo, repos, url
+    from datastore.errors import (
+        AlreadyExists,
+        ConfigError,
+        Conflict,
+        DatastoreError,
+        Erased,
+        Forbidden,
+        HeadMoved,
+        IntegrityError,
+        InvalidURL,
+        MergeConflict,
+        NotFound,
+        NothingToCommit,
+        SecurityError,
+        TooLarge,
+        Unavailable,
+        UncommittedChanges,
+        UnsupportedOperation,
+        UnsupportedType,
+        UntrustedConfig,
+        ValidationError,
+    )
+    from datastore.experiments import Experiment
+    from datastore.history import Commit, Diff, Log
+    from datastore.repository import Branch, Repo
+    from datastore.tables import TableDiff
+    from datastore.transactions import Transaction
+    from datastore.urls import DatasetURL
+    from datastore.values import Change, KeyConflict, ObjectInfo
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyExists",
+    "Branch",
+    "Change",
+    "Commit",
+    "ConfigError",
+    "Conflict",
+    "DatasetURL",
+    "DatastoreError",
+    "Diff",
+    "Erased",
+    "Experiment",
+    "Forbidden",
+    "HeadMoved",
+    "IntegrityError",
+    "InvalidURL",
+    "KeyConflict",
+    "Log",
+    "MergeConflict",
+    "NotFound",
+    "NothingToCommit",
+    "ObjectInfo",
+    "Repo",
+    "SecurityError",
+    "TableDiff",
+    "TooLarge",
+    "Transaction",
+    "Unavailable",
+    "UncommittedChanges",
+    "UnsupportedOperation",
+    "UnsupportedType",
+    "UntrustedConfig",
+    "ValidationError",
+    "create_repo",
+    "delete_repo",
+    "diff",
+    "filesystem",
+    "mount",
+    "mounts",
+    "repo",
+    "repos",
+    "url",
+]
+
+_HOMES = {
+    "datastore.api": ("create_repo", "delete_repo", "diff", "filesystem", "mount", "mounts", "repo", "repos", "url"),
+    "datastore.experiments": ("Experiment",),
+    "datastore.history": ("Commit", "Diff", "Log"),
+    "datastore.repository": ("Branch", "Repo"),
+    "datastore.tables": ("TableDiff",),
+    "datastore.transactions": ("Transaction",),
+    "datastore.urls": ("DatasetURL",),
+    "datastore.values": ("Change", "KeyConflict", "ObjectInfo"),
+}
+_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'datastore' has no attribute {name!r}")
+    found = getattr(import_module(_WHERE.get(name, "datastore.errors")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,147 @@
+"""Moving a branch to a new commit: prepared from a snapshot, landed by compare-and-swap, begun anew if the branch moved.
+
+One loop for commit, merge, revert and cherry-pick; they differ in the plan that they make of a snapshot.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from datastore.embedded import commits, refs, staging
+from datastore.embedded.content import blobs_of
+from datastore.embedded.objects import Drafts
+from datastore.embedded.opened import OpenStore
+from datastore.embedded.refs import BranchRow
+from datastore.embedded.staging import Edits
+from datastore.embedded.trees import Trees
+from datastore.errors import HeadMoved, UncommittedChanges
+from datastore.values import CommitInfo, CommitRequest
+
+__all__ = ["Plan", "Snapshot", "advance", "uncommitted"]
+
+_TRIES = 30
+_LONGEST_WAIT = 0.2
+
+
+class Snapshot(Struct, frozen=True):
+    """A branch at one moment.
+
+    Attributes:
+        branch: Its row.
+        tree: Root of its head's tree.
+        staged: Its uncommitted changes.
+        seq: Number of the newest staged row of the store.
+    """
+
+    branch: BranchRow
+    tree: str
+    staged: Edits
+    seq: int
+
+
+class Plan(Struct, frozen=True):
+    """What a new commit is to hold.
+
+    Attributes:
+        tree: Its tree, in nodes that exist or are drafts.
+        parents: Its parents, the branch's head first.
+        takes_staged: Whether the uncommitted changes of the snapshot are in it; if not, there must be none.
+    """
+
+    tree: str
+    parents: tuple[str, ...]
+    takes_staged: bool = False
+
+
+class _Lost(Exception):  # noqa: N818 - not an error: the loop goes round again
+    """The branch is not what the snapshot says any more."""
+
+
+Planner = Callable[[Snapshot, Trees], Plan]
+
+
+def advance(store: OpenStore, repo_name: str, branch: str, request: CommitRequest, planner: Planner) -> CommitInfo:
+    """Make a commit on a branch.
+
+    Args:
+        store: The store.
+        repo_name: The repo.
+        branch: The branch.
+        request: Message and the rest; the same `op_id` again gives the same commit again, whatever happened to the first reply.
+        planner: Decides the content; raises to give up, with nothing changed.
+
+    Raises:
+        HeadMoved: Other writers were faster many times in a row.
+    """
+    store.require_writable()
+    wait = 0.001
+    for _ in range(_TRIES):
+        with store.db.snapshot() as db:
+            repo = refs.repo_id(db, repo_name)
+            if (done := _by_op_id(store, db, repo, request.op_id)) is not None:
+                return done
+            row = refs.require_branch(db, repo, branch)
+            tree = store.commit_from(db, repo, row.head).info.tree
+            snapshot = Snapshot(row, tree, staging.rows(db, row.token), staging.latest(db))
+        drafts = Drafts(store.node_files)
+        plan = planner(snapshot, Trees(drafts))
+        try:
+            return _land(store, snapshot, plan, request, drafts)
+        except _Lost:
+            time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            wait = min(wait * 2, _LONGEST_WAIT)
+    message = f"branch {branch!r} of {repo_name!r} moved {_TRIES} times while this commit was being made"
+    raise HeadMoved(message, hint="nothing was changed; try again, or write to a branch of your own and merge it")
+
+
+def _by_op_id(store: OpenStore, db: sqlite3.Connection, repo: int, op_id: str) -> CommitInfo | None:
+    found = db.execute("SELECT id FROM commits WHERE repo = ? AND op_id = ?", (repo, op_id)).fetchone()
+    return None if found is None else store.commit_from(db, repo, found[0]).info
+
+
+def _land(store: OpenStore, snapshot: Snapshot, plan: Plan, request: CommitRequest, drafts: Drafts) -> CommitInfo:
+    """Bytes first, names last: blobs, nodes and the commit become durable before the one transaction that shows them."""
+    branch = snapshot.branch
+    parents = [store.commit(branch.repo, parent) for parent in plan.parents]
+    info = CommitInfo(
+        id="",
+        parents=plan.parents,
+        author=request.author,
+        # Time never goes backwards along history, whatever a machine's clock does.
+        time_us=max(store.clock(), *(parent.info.time_us + 1 for parent in parents)),
+        message=request.message,
+        metadata=request.metadata,
+        tree=plan.tree,
+    )
+    commit_id, body = commits.encode(info, op_id=request.op_id)
+    info = msgspec.structs.replace(info, id=commit_id)
+    durable = store.make_durable(blobs_of(snapshot.staged.values())) if plan.takes_staged else []
+    store.node_files.put_new(drafts.new)
+    store.commit_files.put_new({commit_id: body})
+    generation = 1 + max(parent.generation for parent in parents)
+    change: dict[str, object] = {"do": "move", "repo": "", "branch": branch.name, "old": branch.head, "new": commit_id}
+    with store.changing_refs(change) as db:
+        change["repo"] = refs.repo_name(db, branch.repo)
+        if not refs.move_branch(db, branch, commit_id):
+            raise _Lost
+        if plan.takes_staged:
+            staging.forget_committed(db, branch.token, up_to=snapshot.seq)
+        elif keys := staging.first_keys(db, branch.token):
+            raise uncommitted(branch.name, keys)
+        store.mark_durable(db, durable)
+        store.index_commit(db, branch.repo, info, body, op_id=request.op_id, generation=generation)
+    return info
+
+
+def uncommitted(branch: str, keys: Sequence[str]) -> UncommittedChanges:
+    """The error of a verb that needs a clean branch."""
+    names = ", ".join(repr(key) for key in keys[:5]) + (", …" if len(keys) > 5 else "")
+    return UncommittedChanges(
+        f"branch {branch!r} has uncommitted changes: {names}",
+        keys=keys,
+        hint="commit them, or drop them with reset; nothing was changed",
+    )

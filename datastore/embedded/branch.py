@@ -1,0 +1,337 @@
+"""What a ref gives back: an ordinary provider over one branch, tag or commit of a repo."""
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from datastore import listing
+from datastore.embedded import refs, staging
+from datastore.embedded.advance import uncommitted
+from datastore.embedded.blobs import Draft
+from datastore.embedded.content import entry_of, info_of, open_entry, retyped
+from datastore.embedded.nodes import Entry
+from datastore.embedded.refs import BranchRow
+from datastore.embedded.staging import Edits
+from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, nearest
+from datastore.names import RefExpression, check_key, check_metadata, is_commit_id
+from datastore.provider import Body, Bytes, Capabilities, Reader
+from datastore.values import OVERWRITE, Attributes, ByteRange, DeleteFailure, Match, ObjectInfo, Page, PutMode
+
+if TYPE_CHECKING:
+    from datastore.embedded.repo import EmbeddedRepo
+
+__all__ = ["EmbeddedRef"]
+
+_IMPORT_THREADS = 8
+_IMPORT_BATCH = 256
+_HINTS = 1000
+
+
+class _View(Struct, frozen=True):
+    """A ref at one moment: a tree, the commit that it is of, and the branch that lies over it, if any."""
+
+    tree: str
+    commit: str
+    branch: BranchRow | None
+
+
+class EmbeddedRef:
+    """The provider of a ref. Made without I/O; every verb sees the ref as it is at that moment.
+
+    Args:
+        repo: The repo.
+        expression: The parsed ref.
+        head: If given, every verb raises `HeadMoved` once the branch's head is another commit.
+    """
+
+    def __init__(self, repo: "EmbeddedRepo", expression: RefExpression, *, head: str | None = None) -> None:
+        self._repo = repo
+        self._store = repo.store
+        self._expression = expression
+        self._head = head
+        self._fixed: _View | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self._repo.name}@{self._expression.name}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Writable for a branch; immutable for a commit id without steps to elsewhere."""
+        fixed = is_commit_id(self._expression.name)
+        writable = not fixed and self._expression.plain and self._view().branch is not None and not self._store.read_only
+        return Capabilities(writable=writable, immutable=fixed, create=True, match=True, attributes=True, digests=True, local=True)
+
+    # reading
+
+    def _view(self) -> _View:
+        if self._fixed is not None:
+            return self._fixed
+        with self._store.db.snapshot() as db:
+            view = self._view_from(db)
+        if is_commit_id(self._expression.name):
+            self._fixed = view
+        return view
+
+    def _view_from(self, db: sqlite3.Connection) -> _View:
+        repo = refs.repo_id(db, self._repo.name)
+        load = partial(self._store.commit_from, db, repo)
+        commit, branch = refs.resolve(db, repo, self._expression, load=load)
+        if self._head is not None and commit != self._head:
+            message = f"branch {self._expression.name!r} of {self._repo.name!r} has moved from commit {self._head[:8]} to {commit[:8]}"
+            raise HeadMoved(message, hint="open the URL again to read the branch as it is now")
+        return _View(self._store.commit(repo, commit).info.tree, commit, branch if self._expression.plain else None)
+
+    def _find(self, key: str) -> tuple[Entry | None, str | None]:
+        """Return (entry, commit that it is in; None if uncommitted)."""
+        if self._fixed is not None:
+            return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+        with self._store.db.snapshot() as db:
+            view = self._view_from(db)
+            staged, entry = staging.row_of(db, view.branch.token, key) if view.branch else (False, None)
+        if is_commit_id(self._expression.name):
+            self._fixed = view
+        return (entry, None) if staged else (self._store.trees.get(view.tree, key), view.commit)
+
+    def rows(self, *, prefix: str = "") -> Callable[[str], Iterator[tuple[str, Entry, str | None]]]:
+        """Return a scan of (key, entry, commit) from a start on, all of one moment, uncommitted over committed."""
+        with self._store.db.snapshot() as db:
+            view = self._fixed or self._view_from(db)
+            staged = staging.rows(db, view.branch.token, prefix=prefix) if view.branch else {}
+
+        def scan(start: str) -> Iterator[tuple[str, Entry, str | None]]:
+            committed = self._store.trees.scan(view.tree, prefix=prefix, start=start)
+            over: Edits = {key: entry for key, entry in staged.items() if key >= start} if staged else {}
+            for key, entry in staging.overlay(committed, over):
+                yield key, entry, None if key in over else view.commit
+
+        return scan
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what is known of an object."""
+        entry, commit = self._find(key)
+        if entry is None:
+            raise self.no_such_key(key)
+        return info_of(key, entry, commit=commit)
+
+    def entries(self, key: str) -> dict[str, Entry]:
+        """Return the entry of a key, or, if it ends in `/`, all entries under it."""
+        if key.endswith("/") or not key:
+            return {name: entry for name, entry, _ in _below(self.rows(prefix=key)(key), key)}
+        entry, _ = self._find(key)
+        return {} if entry is None else {key: entry}
+
+    def no_such_key(self, key: str) -> NotFound:
+        """The error for a key that is not there, with the nearest ones as a hint."""
+        scan = self.rows()
+        if next(scan(key.rstrip("/") + "/"), ("",))[0].startswith(key.rstrip("/") + "/"):
+            hint = f"{key.rstrip('/') + '/'!r} is a prefix; list it, or name an object under it"
+        else:
+            folder = key.rpartition("/")[0]
+            names = [row[0] for row, _ in zip(scan(folder and folder + "/"), range(_HINTS), strict=False)]
+            hint = nearest(key, names, what="keys")
+        ref = self._expression.name
+        return NotFound(f"no object {key!r} in {self._repo.name}@{ref}", hint=hint, url=f"ds://{self._repo.name}@{ref}/{key}")
+
+    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:  # noqa: A002
+        """Open an object or a range of it; an open reader keeps its bytes whatever happens to the key."""
+        entry, commit = self._find(key)
+        if entry is None:
+            raise self.no_such_key(key)
+        info = info_of(key, entry, commit=commit)
+        if if_match is not None and if_match != info.etag:
+            raise _changed(key, if_match, info.etag)
+        return open_entry(self._store.blobs, info, entry, range=range)
+
+    def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
+        """List objects in key order, uncommitted over committed, all of one moment."""
+        scan = self.rows(prefix=prefix)
+
+        def infos(start: str) -> Iterator[tuple[str, ObjectInfo]]:
+            return ((key, info_of(key, entry, commit=commit)) for key, entry, commit in scan(start))
+
+        return listing.pages(listing.grouped(infos, prefix=prefix, delimiter=delimiter, start_after=start_after))
+
+    # writing
+
+    def put(self, key: str, body: Body, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None) -> ObjectInfo:
+        """Stage an object."""
+        self._check_put(key, attributes)
+        return self._stage_draft(key, self._store.blobs.draft_of(body), mode, attributes)
+
+    def writer(self, key: str, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None) -> "EmbeddedWriter":
+        """Start an object; its bytes go to the store's disk as they come."""
+        self._check_put(key, attributes)
+        return EmbeddedWriter(self._store.blobs.draft(), lambda draft: self._stage_draft(key, draft, mode, attributes))
+
+    def _check_put(self, key: str, attributes: Attributes | None) -> None:
+        check_key(key)
+        if attributes is not None:
+            check_metadata(attributes.metadata)
+        with self._store.db.snapshot() as db:
+            self._writable(db)
+
+    def _stage_draft(self, key: str, draft: Draft, mode: PutMode, attributes: Attributes | None) -> ObjectInfo:
+        draft.finish()
+        entry = entry_of(key, draft.digest, draft.size, modified_us=self._store.clock(), attributes=attributes)
+        return self.stage({key: entry}, mode=mode, drafts=[draft])[0]
+
+    def _writable(self, db: sqlite3.Connection) -> _View:
+        self._store.require_writable()
+        view = self._view_from(db)
+        if view.branch is None:
+            name = self._expression.name
+            what = "a commit" if is_commit_id(name) or not self._expression.plain else "a tag"
+            message = f"{self._repo.name}@{name} is {what} and cannot be written to"
+            raise Forbidden(message, hint=f"make a branch of it: repo.create_branch('fix', base={name!r})")
+        if view.branch.protected:
+            message = f"branch {view.branch.name!r} is protected: it takes changes only by merge and revert"
+            raise Forbidden(message, hint="write to a branch of your own and merge it")
+        return view
+
+    def stage(self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = ()) -> Sequence[ObjectInfo]:
+        """Put all these entries (None deletes) over what is there, in one transaction; return the infos of those that stay."""
+        with ExitStack() as cleanup:
+            for draft in drafts:
+                cleanup.callback(draft.discard)
+            with self._store.db.write(durable=False) as db:
+                view = self._writable(db)
+                branch = view.branch
+                assert branch is not None  # noqa: S101 - _writable has seen to it
+                to_stage, to_unstage, infos = self._decided(db, view, branch, edits, mode)
+                self._store.publish(db, list(drafts))
+                if to_stage:
+                    staging.stage(db, branch.token, to_stage)
+                if to_unstage:
+                    staging.unstage(db, branch.token, to_unstage)
+        self._repo.remember_staged(branch, edits)
+        return infos
+
+    def _decided(
+        self, db: sqlite3.Connection, view: _View, branch: BranchRow, edits: Edits, mode: PutMode
+    ) -> tuple[Edits, Sequence[str], Sequence[ObjectInfo]]:
+        to_stage: Edits = {}
+        to_unstage: list[str] = []
+        infos: list[ObjectInfo] = []
+        for key, wanted in edits.items():
+            committed = self._store.trees.get(view.tree, key)
+            staged = staging.row_of(db, branch.token, key)
+            current = staged[1] if staged[0] else committed
+            _check_mode(key, mode, current)
+            action = staging.decide(committed, staged, wanted)
+            if action == "stage":
+                to_stage[key] = wanted
+            elif action == "unstage":
+                to_unstage.append(key)
+            kept = wanted if action == "stage" else committed if action == "unstage" else current
+            if kept is not None:
+                infos.append(info_of(key, kept, commit=view.commit if kept is committed else None))
+        return to_stage, to_unstage, infos
+
+    def delete(self, keys: Sequence[str]) -> Sequence[DeleteFailure]:
+        """Delete exactly these keys, in one transaction."""
+        self.stage(dict.fromkeys(keys))
+        return []
+
+    # bytes that the store has already
+
+    def copy(self, source: str, target: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo:
+        """Copy an object within the branch; no bytes move."""
+        check_key(target)
+        entry, _ = self._find(source)
+        if entry is None:
+            raise self.no_such_key(source)
+        return self.stage({target: retyped(entry, source, target, modified_us=self._store.clock())}, mode=mode)[0]
+
+    def link(self, source: ObjectInfo, key: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo | None:
+        """Take over bytes that the store holds already; None if it does not."""
+        check_key(key)
+        if source.digest is None:
+            return None
+        digest = bytes.fromhex(source.digest.removeprefix("sha256:"))
+        with self._store.db.read() as db:
+            known = db.execute("SELECT 1 FROM blobs WHERE digest = ? AND size = ?", (digest, source.size)).fetchone()
+        if known is None:
+            return None
+        attributes = Attributes(content_type=source.content_type, metadata=source.metadata)
+        entry = entry_of(source.key, digest, source.size, modified_us=0, attributes=attributes)
+        return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+
+    def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
+        """Put many local files, read and hashed by several threads; all of them are staged in one transaction, or none."""
+        for _, key in files:
+            check_key(key)
+        with self._store.db.snapshot() as db:
+            self._writable(db)
+        draft_of = partial(self._store.blobs.draft_of, reflink=reflink)
+        edits: Edits = {}
+        with ThreadPoolExecutor(_IMPORT_THREADS) as pool:
+            for at in range(0, len(files), _IMPORT_BATCH):
+                batch = files[at : at + _IMPORT_BATCH]
+                drafts: list[Draft] = []
+                try:
+                    drafts.extend(pool.map(draft_of, [path for path, _ in batch]))
+                    now = self._store.clock()
+                    for draft, (_, key) in zip(drafts, batch, strict=True):
+                        edits[key] = entry_of(key, draft.digest, draft.size, modified_us=now, attributes=None)
+                    with self._store.db.write(durable=False) as db:
+                        self._store.publish(db, drafts)
+                finally:
+                    for draft in drafts:
+                        draft.discard()
+        return self.stage(edits)
+
+    def require_clean(self) -> None:
+        """Raise `UncommittedChanges` if the branch has any."""
+        with self._store.db.snapshot() as db:
+            branch = self._view_from(db).branch
+            keys = staging.first_keys(db, branch.token) if branch else []
+        if keys:
+            raise uncommitted(self._expression.name, keys)
+
+    def close(self) -> None:
+        """Nothing to let go of: the store is shared."""
+
+
+class EmbeddedWriter:
+    """An object in the making: a draft, and what to do with it at the end."""
+
+    def __init__(self, draft: Draft, stage: Callable[[Draft], ObjectInfo]) -> None:
+        self._draft = draft
+        self._stage = stage
+
+    def write(self, data: Bytes, /) -> int:
+        """Take some bytes."""
+        return self._draft.write(data)
+
+    def commit(self) -> ObjectInfo:
+        """Publish the object."""
+        return self._stage(self._draft)
+
+    def abort(self) -> None:
+        """Forget everything."""
+        self._draft.discard()
+
+
+def _below(rows: Iterator[tuple[str, Entry, str | None]], prefix: str) -> Iterator[tuple[str, Entry, str | None]]:
+    return itertools.takewhile(lambda row: row[0].startswith(prefix), rows)
+
+
+def _check_mode(key: str, mode: PutMode, current: Entry | None) -> None:
+    if mode == "create" and current is not None:
+        raise AlreadyExists(f"object {key!r} exists already", hint="use OVERWRITE to replace it, or another key")
+    if isinstance(mode, Match):
+        found = current.digest.hex() if current is not None else None
+        if found != mode.etag:
+            raise _changed(key, mode.etag, found)
+
+
+def _changed(key: str, wanted: str, found: str | None) -> HeadMoved:
+    now = f"has etag {found[:16]} by now" if found else "is gone"
+    return HeadMoved(f"object {key!r} was to have etag {wanted[:16]} and {now}", hint="read it again")

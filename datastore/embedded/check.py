@@ -1,0 +1,112 @@
+"""Checking a store from the refs down to the bytes; finds, names, changes nothing."""
+
+from collections.abc import Iterator
+
+from datastore.embedded import commits, refs, staging
+from datastore.embedded.commits import Commit
+from datastore.embedded.content import chunks_of
+from datastore.embedded.nodes import Entry
+from datastore.embedded.opened import OpenStore
+from datastore.errors import DatastoreError
+from datastore.values import Problem
+
+__all__ = ["check_store"]
+
+
+def check_store(store: OpenStore, *, deep: bool) -> Iterator[Problem]:
+    """Yield every problem of a store.
+
+    Every commit that a ref reaches is compared with its file; of its tree, every node is hashed; of every entry that it added to
+    its parent's, the blobs are looked at. So each node, entry and blob is looked at once, however many commits share it.
+
+    Args:
+        store: The store.
+        deep: Read and hash every blob; otherwise compare sizes.
+    """
+    with store.db.snapshot() as db:
+        for (text,) in db.execute("PRAGMA integrity_check").fetchall():
+            if text != "ok":
+                yield Problem(kind="store", id="meta.db", problem=text)
+        repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
+    checker = _Checker(store, deep=deep)
+    for number, name in repos:
+        yield from checker.repo(number, name)
+
+
+class _Checker:
+    """What has been looked at already, across the repos of a store."""
+
+    def __init__(self, store: OpenStore, *, deep: bool) -> None:
+        self._store = store
+        self._deep = deep
+        self._nodes: set[str] = set()
+        self._blobs: set[bytes] = set()
+
+    def repo(self, number: int, name: str) -> Iterator[Problem]:
+        """Check one repo."""
+        with self._store.db.snapshot() as db:
+            heads = [(f"{name}@{row.name}", row.head, row.token) for row in refs.branch_rows(db, number)]
+            tags = [(f"{name}@{tag.name}", tag.commit, 0) for tag in refs.tag_rows(db, number)]
+            query = "SELECT name, head, token FROM deleted_branches WHERE repo = ?"
+            deleted = [(f"{name}@{row[0]} (deleted)", row[1], row[2]) for row in db.execute(query, (number,))]
+        seen: set[str] = set()
+        for ref, head, token in (*heads, *tags, *deleted):
+            yield from self._history(number, ref, head, seen)
+            if token:
+                yield from self._staged(ref, token)
+
+    def _history(self, repo: int, ref: str, head: str, seen: set[str]) -> Iterator[Problem]:
+        pending = [head]
+        while pending:
+            commit_id = pending.pop()
+            if commit_id in seen:
+                continue
+            seen.add(commit_id)
+            try:
+                commit = self._load(repo, commit_id)
+                parents = [self._load(repo, parent) for parent in commit.info.parents[:1]]
+            except DatastoreError as error:
+                kind = "ref" if commit_id == head else "commit"
+                yield Problem(kind=kind, id=commit_id, problem=error.message, referenced_by=ref)
+                continue
+            yield from self._file(commit_id, ref)
+            yield from self._tree(commit, parents[0].info.tree if parents else self._store.trees.empty, ref)
+            pending.extend(commit.info.parents)
+
+    def _load(self, repo: int, commit_id: str) -> Commit:
+        with self._store.db.read() as db:
+            return self._store.commit_from(db, repo, commit_id)
+
+    def _file(self, commit_id: str, ref: str) -> Iterator[Problem]:
+        try:
+            commits.decode(commit_id, self._store.commit_files.get(commit_id))
+        except KeyError:
+            yield Problem(kind="commit", id=commit_id, problem="its file is missing", referenced_by=ref)
+        except DatastoreError as error:
+            yield Problem(kind="commit", id=commit_id, problem=error.message, referenced_by=ref)
+
+    def _tree(self, commit: Commit, parent_tree: str, ref: str) -> Iterator[Problem]:
+        where = f"{ref}, commit {commit.info.id[:8]}"
+        for node, problem in self._store.trees.verify(commit.info.tree, seen=self._nodes):
+            yield Problem(kind="tree", id=node, problem=problem, referenced_by=where)
+        try:
+            for key, _, entry in self._store.trees.diff(parent_tree, commit.info.tree):
+                if entry is not None:
+                    yield from self._content(entry, f"{ref.partition('@')[0]}@{commit.info.id[:8]}/{key}")
+        except DatastoreError as error:
+            yield Problem(kind="tree", id=commit.info.tree, problem=error.message, referenced_by=where)
+
+    def _staged(self, ref: str, token: int) -> Iterator[Problem]:
+        with self._store.db.read() as db:
+            staged = staging.rows(db, token)
+        for key, entry in staged.items():
+            if entry is not None:
+                yield from self._content(entry, f"{ref}/{key} (uncommitted)")
+
+    def _content(self, entry: Entry, where: str) -> Iterator[Problem]:
+        for digest, size in chunks_of(entry):
+            if digest in self._blobs:
+                continue
+            self._blobs.add(digest)
+            if problem := self._store.blobs.problem(digest, size, deep=self._deep):
+                yield Problem(kind="blob", id=digest.hex(), problem=problem, referenced_by=where)

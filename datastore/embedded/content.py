@@ -1,0 +1,145 @@
+"""From an entry of a tree to what people see of it and to its bytes."""
+
+import io
+import os
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+
+import msgspec
+from msgspec import Struct
+
+from datastore.embedded.blobs import BlobFiles
+from datastore.embedded.nodes import BLOB, CHUNKS, ERASED, Entry
+from datastore.errors import Erased, IntegrityError, UnsupportedOperation
+from datastore.names import content_type_of
+from datastore.provider import Reader
+from datastore.streams import FileReader, read_at
+from datastore.values import Attributes, ByteRange, Digest, ObjectInfo
+
+__all__ = ["blobs_of", "chunks_of", "entry_of", "info_of", "open_entry", "retyped"]
+
+
+class _Chunks(Struct):
+    """The `extra` of an entry whose content is a list of chunks: (sha256 in hex, size), in order."""
+
+    chunks: list[tuple[str, int]]
+
+
+def chunks_of(entry: Entry) -> list[tuple[bytes, int]]:
+    """Return the blobs, with their sizes, that an entry's content is made of, in order."""
+    if entry.kind == BLOB:
+        return [(entry.digest, entry.size)]
+    if entry.kind == CHUNKS:
+        return [(bytes.fromhex(name), size) for name, size in msgspec.json.decode(entry.extra, type=_Chunks).chunks]
+    return []
+
+
+def blobs_of(entries: Iterable[Entry | None]) -> set[bytes]:
+    """Return the digests of all blobs that these entries need."""
+    return {digest for entry in entries if entry is not None for digest, _ in chunks_of(entry)}
+
+
+def entry_of(key: str, digest: bytes, size: int, *, modified_us: int, attributes: Attributes | None) -> Entry:
+    """Return the entry of an object that is being put; the content type follows from the key unless one is given."""
+    given = attributes or Attributes()
+    metadata = msgspec.json.encode(dict(sorted(given.metadata.items()))).decode() if given.metadata else ""
+    return Entry(digest, size, modified_us, given.content_type or content_type_of(key), metadata)
+
+
+def retyped(entry: Entry, source: str, target: str, *, modified_us: int) -> Entry:
+    """Return the entry under another key; a content type that followed from the old extension follows the new one."""
+    followed = entry.content_type == content_type_of(source)
+    content_type = content_type_of(target) if followed else entry.content_type
+    return msgspec.structs.replace(entry, content_type=content_type, modified=modified_us)
+
+
+def info_of(key: str, entry: Entry, *, commit: str | None) -> ObjectInfo:
+    """Return what people see of an entry. The etag is the content's hash, so equal bytes have equal etags."""
+    name = entry.digest.hex()
+    return ObjectInfo(
+        key=key,
+        size=entry.size,
+        modified_us=entry.modified,
+        etag=name,
+        identity="sha256:" + name,
+        digest=Digest("sha256:" + name),
+        content_type=entry.content_type,
+        metadata=msgspec.json.decode(entry.metadata, type=dict[str, str]) if entry.metadata else {},
+        commit=commit,
+    )
+
+
+def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteRange | None) -> Reader:  # noqa: A002
+    """Open the bytes of an entry, or a range of them.
+
+    Raises:
+        Erased: The content was erased on purpose.
+        IntegrityError: A blob is missing or has the wrong size.
+    """
+    if entry.kind == BLOB:
+        return FileReader(info, blobs.open(entry.digest, entry.size), range=range)
+    if entry.kind == CHUNKS:
+        return ChunksReader(info, blobs, chunks_of(entry), range=range)
+    if entry.kind == ERASED:
+        raise Erased(f"the content of {info.key!r} was erased", hint="older tags or commits may have other versions")
+    message = f"{info.key!r} is a link to data outside of the store, which this version cannot follow"
+    raise UnsupportedOperation(message, hint="upgrade: pip install -U datastore-sdk")
+
+
+class ChunksReader(Reader):
+    """A reader over content that is a list of blobs.
+
+    Args:
+        info: The object whose bytes these are.
+        blobs: Where the chunks are.
+        chunks: (digest, size) in order.
+        range: Part of the object that is wanted.
+    """
+
+    def __init__(self, info: ObjectInfo, blobs: BlobFiles, chunks: list[tuple[bytes, int]], *, range: ByteRange | None) -> None:  # noqa: A002
+        super().__init__()
+        self.info = info
+        self._blobs = blobs
+        self._chunks = chunks
+        self._starts = [0, *accumulate(size for _, size in chunks)]
+        if self._starts[-1] != info.size:
+            raise IntegrityError(f"the chunks of {info.key!r} have {self._starts[-1]} bytes instead of {info.size}")
+        self._start, self._stop = (range or ByteRange()).bounds(info.size)
+        self._position = self._start
+
+    def readable(self) -> bool:
+        """Always True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always True."""
+        return True
+
+    def tell(self) -> int:
+        """Position from the beginning of the range."""
+        return self._position - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position; beyond the end reads nothing."""
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._position, os.SEEK_END: self._stop}[whence]
+        if base + offset < self._start:
+            raise io.UnsupportedOperation("cannot seek before the beginning")
+        self._position = base + offset
+        return self.tell()
+
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]  # pyright: ignore
+        """Fill the buffer from the chunk at the position."""
+        if self._position >= self._stop or not len(buffer):
+            return 0
+        at = bisect_right(self._starts, self._position) - 1
+        digest, size = self._chunks[at]
+        inside = self._position - self._starts[at]
+        stop = min(size, self._stop - self._starts[at])
+        fd = self._blobs.open(digest, size)
+        try:
+            count = read_at(fd, memoryview(buffer)[: stop - inside], inside)
+        finally:
+            os.close(fd)
+        self._position += count
+        return count

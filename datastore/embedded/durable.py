@@ -1,0 +1,113 @@
+"""Getting bytes onto the disk: what fsync means on each system, for one file or for many.
+
+The rules come from facts/reliability.md §2.2: a name appears only after its bytes are durable, an error of fsync is never
+answered by another fsync of the same file (the kernel may have dropped the dirty pages), `EINVAL` on a directory is tolerated.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+__all__ = ["boot_id", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
+
+_MANY = 512
+"""From this number of files on, one `syncfs` is the cheaper barrier (facts/reliability.md §0.11)."""
+_THREADS = 16
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return what tells this boot of the machine from another one: what was not synced may be torn after the next.
+
+    Where the system does not tell, every process counts as a boot of its own, which costs work but is never wrong.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"process-{secrets.token_hex(16)}"
+
+
+def fsync_file(fd: int) -> None:
+    """Make one open file durable."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        except OSError:
+            os.fsync(fd)
+    else:
+        os.fsync(fd)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(fd)
+
+
+def fsync_files(paths: Sequence[Path]) -> None:
+    """Make files that already have their names durable, with the directories that they are in."""
+    if len(paths) >= _MANY and _syncfs(paths[0].parent):
+        return
+    if len(paths) <= 2:
+        for path in paths:
+            _fsync_path(path)
+    else:
+        with ThreadPoolExecutor(min(_THREADS, len(paths))) as pool:
+            list(pool.map(_fsync_path, paths))
+    for directory in sorted({path.parent for path in paths}):
+        fsync_directory(directory)
+
+
+def _fsync_path(path: Path) -> None:
+    # Windows flushes only what was opened for writing, and blobs are read-only there; their writer has flushed them.
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        if sys.platform != "win32":
+            fsync_file(fd)
+    finally:
+        os.close(fd)
+
+
+def _syncfs(directory: Path) -> bool:
+    """Flush the whole file system, where that exists and is known to be the cheaper; tell whether it was done."""
+    if not sys.platform.startswith("linux"):
+        return False
+    from datastore.embedded.disks import file_system_of
+
+    if file_system_of(directory) == "overlay":  # waits for the whole host, and older kernels hide its errors
+        return False
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs failed", str(directory))
+    finally:
+        os.close(fd)
+    return True
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a new file and make its bytes durable; the name is only temporary, so the directory is not synced."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o444)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        fsync_file(fd)
+    finally:
+        os.close(fd)

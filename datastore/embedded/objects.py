@@ -1,0 +1,82 @@
+"""Small content-addressed objects as files: tree nodes and commits.
+
+This is one half of the two-verb seam of DESIGN §7.1 (`put_new` of content-addressed bytes; the other half is the
+compare-and-swap of a ref). A name appears only after its bytes are durable, so a file that exists is whole.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from datastore.embedded.durable import fsync_directory, write_new
+
+__all__ = ["Drafts", "ObjectFiles"]
+
+_THREADS = 8
+
+
+class ObjectFiles:
+    """Objects of one kind in one folder, named by their ids.
+
+    Args:
+        folder: Where they are.
+        scratch: Folder for files in the making, on the same file system.
+    """
+
+    def __init__(self, folder: Path, *, scratch: Path) -> None:
+        self._folder = folder
+        self._scratch = scratch
+
+    def get(self, object_id: str) -> bytes:
+        """Return the bytes, or raise `KeyError`."""
+        try:
+            return (self._folder / object_id).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(object_id) from None
+
+    def put_new(self, objects: Mapping[str, bytes]) -> None:
+        """Make all of them durable: bytes first, names after that. What exists already is left alone."""
+        missing = {name: data for name, data in objects.items() if not (self._folder / name).exists()}
+        if not missing:
+            return
+        drafts = {self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}": name for name in missing}
+        try:
+            if len(drafts) <= 2:
+                for draft, name in drafts.items():
+                    write_new(draft, missing[name])
+            else:
+                with ThreadPoolExecutor(min(_THREADS, len(drafts))) as pool:
+                    list(pool.map(lambda pair: write_new(pair[0], missing[pair[1]]), drafts.items()))
+            for draft, name in drafts.items():
+                draft.replace(self._folder / name)
+        except BaseException:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+            raise
+        fsync_directory(self._folder)
+
+    def __contains__(self, object_id: str) -> bool:
+        return (self._folder / object_id).exists()
+
+    def ids(self) -> list[str]:
+        """Return the ids of everything in the folder, sorted."""
+        return sorted(os.listdir(self._folder))
+
+
+class Drafts:
+    """A `NodeStore` that keeps new nodes in memory until they are published together."""
+
+    def __init__(self, files: ObjectFiles) -> None:
+        self._files = files
+        self.new: dict[str, bytes] = {}
+
+    def get(self, node_id: str) -> bytes:
+        """Return a draft or a stored node, or raise `KeyError`."""
+        found = self.new.get(node_id)
+        return self._files.get(node_id) if found is None else found
+
+    def put_new(self, node_id: str, data: bytes) -> None:
+        """Take a node."""
+        self.new[node_id] = data

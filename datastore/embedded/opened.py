@@ -1,0 +1,168 @@
+"""The opened parts of a store, which all its repos share."""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from datastore.embedded import commits, refs
+from datastore.embedded.blobs import BlobFiles, Draft
+from datastore.embedded.commits import Commit
+from datastore.embedded.database import Database
+from datastore.embedded.disks import require_local
+from datastore.embedded.durable import boot_id
+from datastore.embedded.gate import Gate
+from datastore.embedded.journal import Journal
+from datastore.embedded.layout import Layout
+from datastore.embedded.objects import Drafts, ObjectFiles
+from datastore.embedded.trees import Trees
+from datastore.errors import Forbidden, IntegrityError, Unavailable
+from datastore.values import CommitInfo
+
+__all__ = ["OpenStore", "now_us"]
+
+_CACHED_COMMITS = 10_000
+
+
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class OpenStore:
+    """One store, opened. Making it checks the format; files are opened by the first verb that needs them.
+
+    Args:
+        layout: Where everything is.
+        read_only: Write nothing at all.
+        clock: Gives microseconds since the epoch.
+    """
+
+    def __init__(self, layout: Layout, *, read_only: bool = False, clock: Callable[[], int] = now_us) -> None:
+        config = layout.read()
+        self.id = config.store_id
+        self.layout = layout
+        self.read_only = read_only or bool(config.write_features)
+        if not self.read_only:
+            require_local(layout.root)
+        self.clock = clock
+        self.db = Database(layout.index, gate=Gate(layout.gate), read_only=self.read_only)
+        self.blobs = BlobFiles(layout.blobs, scratch=layout.scratch)
+        self.node_files = ObjectFiles(layout.trees, scratch=layout.scratch)
+        self.commit_files = ObjectFiles(layout.commits, scratch=layout.scratch)
+        self.trees = Trees(Drafts(self.node_files))
+        self._journal = Journal(layout.journal)
+        self._commits: dict[tuple[int, str], Commit] = {}
+        self._commits_lock = threading.Lock()
+
+    def require_writable(self) -> None:
+        """Raise `Forbidden` if this store was opened for reading only."""
+        if self.read_only:
+            message = f"the store {self.layout.root} is open for reading only"
+            raise Forbidden(message, hint="open it without read_only; nothing was changed")
+
+    @contextmanager
+    def changing_refs(self, change: dict[str, object]) -> Iterator[sqlite3.Connection]:
+        """Run a durable transaction that changes a ref, and put `change` (which may grow inside the block) into the journal."""
+        self.require_writable()
+        state: dict[str, dict[str, object] | None] = {"snapshot": None}
+        epoch = 0
+
+        def record() -> None:
+            # The change has landed. A journal that cannot be written now catches up with a snapshot at the next change.
+            with contextlib.suppress(OSError):
+                self._journal.append(epoch, change, snapshot=state["snapshot"])
+
+        with self.db.write(durable=True, then=record) as db:
+            last = self._journal.last_epoch()
+            before = refs.current_epoch(db)
+            if last != before:
+                state["snapshot"] = refs.snapshot(db)
+            yield db
+            epoch = refs.next_epoch(db)
+
+    def commit(self, repo: int, commit_id: str) -> Commit:
+        """Return a commit of a repo from the index; commits never change, so they are kept."""
+        key = (repo, commit_id)
+        if (found := self._commits.get(key)) is None:
+            with self.db.read() as db:
+                found = self.commit_from(db, repo, commit_id)
+            with self._commits_lock:
+                if len(self._commits) >= _CACHED_COMMITS:
+                    self._commits.clear()
+                self._commits[key] = found
+        return found
+
+    @staticmethod
+    def commit_from(db: sqlite3.Connection, repo: int, commit_id: str) -> Commit:
+        """Return a commit of a repo as this connection sees it."""
+        query = "SELECT body, generation FROM commits WHERE repo = ? AND id = ?"
+        row = db.execute(query, (repo, commit_id)).fetchone()
+        if row is None:
+            raise IntegrityError(f"commit {commit_id[:8]} is not in the index", hint="run `datastore check`")
+        return Commit(commits.decode(commit_id, row[0]), int(row[1]))
+
+    @staticmethod
+    def index_commit(db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int) -> None:
+        """Add a commit, whose file is durable, to the index."""
+        query = "INSERT INTO commits (repo, id, tree, generation, op_id, body) VALUES (?, ?, ?, ?, ?, ?)"
+        db.execute(query, (repo, info.id, info.tree, generation, op_id, body))
+
+    def publish(self, db: sqlite3.Connection, drafts: list[Draft]) -> None:
+        """Give drafts their names within a write transaction, unless the store is known to hold their bytes whole.
+
+        Check, name and the staged row that needs the blob are one transaction, which `collect` is ordered against: a blob
+        cannot go between the check and the row.
+        """
+        boot = boot_id()
+        for draft in drafts:
+            row = db.execute("SELECT durable, boot FROM blobs WHERE digest = ?", (draft.digest,)).fetchone()
+            if row is not None and (row[0] or row[1] == boot):
+                draft.discard()
+                continue
+            self.blobs.publish(draft)
+            values = (draft.digest, draft.size, boot)
+            db.execute("INSERT OR REPLACE INTO blobs (digest, size, durable, boot) VALUES (?, ?, 0, ?)", values)
+
+    def make_durable(self, digests: set[bytes]) -> list[bytes]:
+        """Make blobs survive power loss; return those that were not known to, for `mark_durable`.
+
+        Raises:
+            IntegrityError: A blob was torn by an earlier crash of the machine.
+            Unavailable: The disk refused; the blobs will be written anew the next time.
+        """
+        pending = self._pending(digests)
+        boot = boot_id()
+        try:
+            self.blobs.sync([digest for digest, at in pending if at == boot])
+            for digest, at in pending:
+                if at != boot:
+                    self.blobs.rewrite(digest)
+        except IntegrityError:
+            raise
+        except OSError as error:
+            # The kernel may have dropped what it could not write, and would say yes to the next fsync.
+            with self.db.write(durable=True) as db:
+                db.executemany("UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d, _ in pending])
+            message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
+            raise Unavailable(message, hint="nothing was committed; the changes are still uncommitted") from error
+        return [digest for digest, _ in pending]
+
+    def _pending(self, digests: set[bytes]) -> list[tuple[bytes, str]]:
+        with self.db.read() as db:
+            if len(digests) > 1000:
+                rows = db.execute("SELECT digest, boot FROM blobs WHERE durable = 0").fetchall()
+                return [(digest, boot) for digest, boot in rows if digest in digests]
+            query = "SELECT digest, boot FROM blobs WHERE durable = 0 AND digest = ?"
+            return [row for digest in digests for row in db.execute(query, (digest,))]
+
+    @staticmethod
+    def mark_durable(db: sqlite3.Connection, digests: list[bytes]) -> None:
+        """Record what `make_durable` did."""
+        db.executemany("UPDATE blobs SET durable = 1 WHERE digest = ?", [(digest,) for digest in digests])
+
+    def close(self) -> None:
+        """Close the index; the next verb opens it again."""
+        self.db.close()

@@ -1,0 +1,46 @@
+"""The index's tables: what each holds, and who may rebuild it from what."""
+
+__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION"]
+
+APPLICATION_ID = 0x64737431  # "dst1"
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+-- One row. `seq` numbers staged rows, `token` hands out staging areas, `epoch` counts changes of refs.
+CREATE TABLE IF NOT EXISTS store (
+    one INTEGER PRIMARY KEY CHECK (one = 1), store_id TEXT NOT NULL,
+    seq INTEGER NOT NULL DEFAULT 0, token INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS repos (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, default_branch TEXT NOT NULL
+);
+-- `token` names the branch's staging area. `gen` moves whenever the head moves or a staged row goes away, so that a commit
+-- that was prepared from an older state cannot land.
+CREATE TABLE IF NOT EXISTS branches (
+    repo INTEGER NOT NULL REFERENCES repos (id), name TEXT NOT NULL, head TEXT NOT NULL, token INTEGER NOT NULL UNIQUE,
+    gen INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0, protected INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (repo, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deleted_branches (
+    id INTEGER PRIMARY KEY, repo INTEGER NOT NULL REFERENCES repos (id), name TEXT NOT NULL, head TEXT NOT NULL,
+    token INTEGER NOT NULL UNIQUE, deleted_us INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tags (
+    repo INTEGER NOT NULL REFERENCES repos (id), name TEXT NOT NULL, head TEXT NOT NULL, PRIMARY KEY (repo, name)
+) WITHOUT ROWID;
+-- An index of the files in commits/; `generation` is 1 + the largest of the parents'.
+CREATE TABLE IF NOT EXISTS commits (
+    repo INTEGER NOT NULL REFERENCES repos (id), id TEXT NOT NULL, tree TEXT NOT NULL, generation INTEGER NOT NULL,
+    op_id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (repo, id), UNIQUE (repo, op_id)
+) WITHOUT ROWID;
+-- Uncommitted changes; a NULL digest says that the key is deleted.
+CREATE TABLE IF NOT EXISTS staging (
+    token INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, digest BLOB, size INTEGER NOT NULL DEFAULT 0,
+    modified INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', metadata TEXT NOT NULL DEFAULT '',
+    kind INTEGER NOT NULL DEFAULT 0, extra TEXT NOT NULL DEFAULT '', PRIMARY KEY (token, key)
+) WITHOUT ROWID;
+-- Files in blobs/. Only a durable row lets a put skip writing; `boot` is the boot in which a row that is not durable was written.
+CREATE TABLE IF NOT EXISTS blobs (
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, durable INTEGER NOT NULL, boot TEXT NOT NULL
+) WITHOUT ROWID;
+"""

@@ -1,0 +1,156 @@
+"""Uncommitted changes: rows over a branch's head, in the index, visible to every process that opens the store.
+
+Functions over an open connection; the caller decides about transactions.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from datastore.embedded.nodes import Entry
+from datastore.listing import after_prefix
+
+__all__ = [
+    "Edits",
+    "count",
+    "decide",
+    "drop",
+    "first_keys",
+    "forget_committed",
+    "latest",
+    "overlay",
+    "rows",
+    "row_of",
+    "stage",
+    "unstage",
+]
+
+Edits = dict[str, Entry | None]
+_COLUMNS = "digest, size, modified, content_type, metadata, kind, extra"
+_Values = tuple[bytes | None, int, int, str, str, int, str]
+
+
+def _entry(values: _Values) -> Entry | None:
+    digest, *rest = values
+    return None if digest is None else Entry(digest, *rest)
+
+
+def row_of(db: sqlite3.Connection, token: int, key: str) -> tuple[bool, Entry | None]:
+    """Return (whether the key is staged, its entry; None says deleted)."""
+    found = db.execute(f"SELECT {_COLUMNS} FROM staging WHERE token = ? AND key = ?", (token, key)).fetchone()
+    return (False, None) if found is None else (True, _entry(found))
+
+
+def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", start: str = "") -> Edits:
+    """Return the staged rows under a prefix, in key order."""
+    query, values = _range(f"SELECT key, {_COLUMNS} FROM staging", token, prefix, max(prefix, start))
+    return {key: _entry(rest) for key, *rest in db.execute(f"{query} ORDER BY key", values)}  # pyright: ignore[reportArgumentType]
+
+
+def _range(query: str, token: int, prefix: str, start: str) -> tuple[str, list[int | str]]:
+    values: list[int | str] = [token, start]
+    query += " WHERE token = ? AND key >= ?"
+    if (end := after_prefix(prefix)) is not None:
+        query += " AND key < ?"
+        values.append(end)
+    return query, values
+
+
+def latest(db: sqlite3.Connection) -> int:
+    """Return the number of the newest staged row of the store."""
+    return int(db.execute("SELECT seq FROM store").fetchone()[0])
+
+
+def count(db: sqlite3.Connection, token: int) -> int:
+    """Return how many rows are staged."""
+    return int(db.execute("SELECT count(*) FROM staging WHERE token = ?", (token,)).fetchone()[0])
+
+
+def first_keys(db: sqlite3.Connection, token: int, *, limit: int = 10) -> list[str]:
+    """Return the first staged keys."""
+    return [row[0] for row in db.execute("SELECT key FROM staging WHERE token = ? ORDER BY key LIMIT ?", (token, limit))]
+
+
+def decide(committed: Entry | None, staged: tuple[bool, Entry | None], wanted: Entry | None) -> Literal["keep", "unstage", "stage"]:
+    """Decide what a put or delete does to the staged rows.
+
+    Content that is there already keeps its old row with its old time, so that writing the same again is no change.
+
+    >>> decide(None, (False, None), None)
+    'keep'
+    """
+    is_staged, entry = staged
+    if _same(wanted, committed):
+        return "unstage" if is_staged else "keep"
+    if is_staged and _same(wanted, entry):
+        return "keep"
+    return "stage"
+
+
+def _same(a: Entry | None, b: Entry | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.same_content(b)
+
+
+def stage(db: sqlite3.Connection, token: int, edits: Edits) -> None:
+    """Put rows over what is staged."""
+    seq = int(db.execute("UPDATE store SET seq = seq + 1 RETURNING seq").fetchone()[0])
+    absent = (None, 0, 0, "", "", 0, "")
+    db.executemany(
+        f"INSERT OR REPLACE INTO staging (token, key, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (token, key, seq, *(absent if e is None else (e.digest, e.size, e.modified, e.content_type, e.metadata, e.kind, e.extra)))
+            for key, e in edits.items()
+        ),
+    )
+
+
+def unstage(db: sqlite3.Connection, token: int, keys: Iterable[str]) -> None:
+    """Take rows away. A commit that was prepared with them must not land, so the branch's `gen` moves."""
+    db.executemany("DELETE FROM staging WHERE token = ? AND key = ?", ((token, key) for key in keys))
+    _touch(db, token)
+
+
+def drop(db: sqlite3.Connection, token: int, *, key: str | None = None, prefix: str | None = None) -> int:
+    """Take away all rows, one key's, or those under a prefix, and return how many."""
+    if key is not None:
+        done = db.execute("DELETE FROM staging WHERE token = ? AND key = ?", (token, key))
+    else:
+        done = db.execute(*_range("DELETE FROM staging", token, prefix or "", prefix or ""))
+    _touch(db, token)
+    return done.rowcount
+
+
+def forget_committed(db: sqlite3.Connection, token: int, *, up_to: int) -> None:
+    """Take away the rows that a commit took; rows that were staged after its snapshot stay."""
+    db.execute("DELETE FROM staging WHERE token = ? AND seq <= ?", (token, up_to))
+
+
+def _touch(db: sqlite3.Connection, token: int) -> None:
+    db.execute("UPDATE branches SET gen = gen + 1 WHERE token = ?", (token,))
+
+
+def overlay(committed: Iterator[tuple[str, Entry]], staged: Edits) -> Iterator[tuple[str, Entry]]:
+    """Merge committed rows with staged ones, both in key order; the staged one wins, a deleted key is left out.
+
+    >>> list(overlay(iter([]), {"a": None}))
+    []
+    """
+    pending = iter(staged.items())
+    over = next(pending, None)
+    for key, entry in committed:
+        while over is not None and over[0] < key:
+            if over[1] is not None:
+                yield over[0], over[1]
+            over = next(pending, None)
+        if over is not None and over[0] == key:
+            if over[1] is not None:
+                yield key, over[1]
+            over = next(pending, None)
+        else:
+            yield key, entry
+    while over is not None:
+        if over[1] is not None:
+            yield over[0], over[1]
+        over = next(pending, None)

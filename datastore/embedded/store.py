@@ -1,0 +1,173 @@
+"""The embedded store as the registry and the namespace see it: a folder that holds repos."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from datastore.embedded import commits, refs, staging
+from datastore.embedded.check import check_store
+from datastore.embedded.layout import Layout
+from datastore.embedded.opened import OpenStore, now_us
+from datastore.embedded.repo import EmbeddedRepo
+from datastore.errors import AlreadyExists, NotFound
+from datastore.names import check_branch, check_repo
+from datastore.provider import SupportsRepos, SupportsVersioning
+from datastore.values import CommitInfo, Problem
+
+__all__ = ["EmbeddedStore", "Options", "open_mount"]
+
+_FIRST_AUTHOR = "datastore"
+
+
+class EmbeddedStore:
+    """Repos in one folder. Making the handle does no I/O; the folder becomes a store when the first repo is created.
+
+    Args:
+        path: The folder; on a local disk.
+        read_only: Write nothing at all, not even a lock.
+        clock: Gives microseconds since the epoch; for tests.
+
+    >>> import tempfile
+    >>> store = EmbeddedStore(Path(tempfile.mkdtemp()) / "store")
+    >>> repo = store.create_repo("garments")
+    >>> repo.at("main").put("a.txt", b"hello").size
+    5
+    >>> [problem for problem in store.check()]
+    []
+    >>> store.close()
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, clock: Callable[[], int] = now_us) -> None:
+        self._layout = Layout(path.expanduser().absolute())
+        self._read_only = read_only
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._opened: OpenStore | None = None
+
+    def __repr__(self) -> str:
+        return f"EmbeddedStore({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The folder, absolute."""
+        return self._layout.root
+
+    @property
+    def id(self) -> str:
+        """The store's id; `NotFound` if there is no store yet."""
+        return self._open().id
+
+    def exists(self) -> bool:
+        """Whether the store is there."""
+        return self._layout.exists()
+
+    def _open(self) -> OpenStore:
+        opened = self._opened
+        if opened is None:
+            opened = OpenStore(self._layout, read_only=self._read_only, clock=self._clock)
+            with self._lock:
+                opened = self._opened = self._opened or opened
+        return opened
+
+    def repos(self) -> Sequence[str]:
+        """Return the names of the repos, sorted; none if there is no store yet."""
+        if not self.exists():
+            return []
+        with self._open().db.read() as db:
+            return [row[0] for row in db.execute("SELECT name FROM repos ORDER BY name")]
+
+    def repo(self, name: str) -> EmbeddedRepo:
+        """Return one repo, or raise `NotFound` with the nearest names."""
+        store = self._open()
+        with store.db.read() as db:
+            refs.repo_id(db, name)
+        return EmbeddedRepo(store, name)
+
+    def create_repo(self, name: str, *, default_branch: str = "main") -> EmbeddedRepo:
+        """Make a repo with one empty commit on its default branch, and the store with it if it is the first."""
+        check_repo(name)
+        check_branch(default_branch)
+        if not self._read_only:
+            self._layout.create()
+        store = self._open()
+        store.require_writable()
+        info = CommitInfo(
+            id="",
+            parents=(),
+            author=_FIRST_AUTHOR,
+            time_us=self._clock(),
+            message=f"Create repo {name}",
+            metadata={},
+            tree=store.trees.empty,
+        )
+        op_id = uuid.uuid4().hex
+        commit_id, body = commits.encode(info, op_id=op_id)
+        store.commit_files.put_new({commit_id: body})
+        change: dict[str, object] = {"do": "create-repo", "repo": name, "branch": default_branch, "new": commit_id}
+        with store.changing_refs(change) as db:
+            if db.execute("SELECT 1 FROM repos WHERE name = ?", (name,)).fetchone():
+                raise AlreadyExists(f"there is a repo {name!r} already", hint="use exist_ok=True, or choose another name")
+            query = "INSERT INTO repos (name, default_branch) VALUES (?, ?) RETURNING id"
+            repo = int(db.execute(query, (name, default_branch)).fetchone()[0])
+            store.index_commit(db, repo, commits.decode(commit_id, body), body, op_id=op_id, generation=1)
+            query = "INSERT INTO branches (repo, name, head, token) VALUES (?, ?, ?, ?)"
+            db.execute(query, (repo, default_branch, commit_id, refs.new_token(db)))
+        return EmbeddedRepo(store, name)
+
+    def delete_repo(self, name: str) -> None:
+        """Delete a repo with all its refs and uncommitted changes. Content that other repos share stays."""
+        store = self._open()
+        with store.changing_refs({"do": "delete-repo", "repo": name}) as db:
+            repo = refs.repo_id(db, name)
+            for table in ("branches", "deleted_branches"):
+                for (token,) in db.execute(f"SELECT token FROM {table} WHERE repo = ?", (repo,)).fetchall():  # noqa: S608
+                    staging.drop(db, token)
+                db.execute(f"DELETE FROM {table} WHERE repo = ?", (repo,))  # noqa: S608
+            db.execute("DELETE FROM tags WHERE repo = ?", (repo,))
+            db.execute("DELETE FROM commits WHERE repo = ?", (repo,))
+            db.execute("DELETE FROM repos WHERE id = ?", (repo,))
+
+    def rename_repo(self, name: str, new_name: str) -> None:
+        """Give a repo another name."""
+        check_repo(new_name)
+        with self._open().changing_refs({"do": "rename-repo", "repo": name, "new": new_name}) as db:
+            repo = refs.repo_id(db, name)
+            if db.execute("SELECT 1 FROM repos WHERE name = ?", (new_name,)).fetchone():
+                raise AlreadyExists(f"there is a repo {new_name!r} already", hint="choose another name")
+            db.execute("UPDATE repos SET name = ? WHERE id = ?", (new_name, repo))
+
+    def check(self, *, deep: bool = True) -> Iterator[Problem]:
+        """Yield what is wrong, from the refs down to the bytes."""
+        return check_store(self._open(), deep=deep)
+
+    def close(self) -> None:
+        """Close the index; the next verb opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of a mount of the embedded provider.
+
+    Attributes:
+        path: Folder of the store, on a local disk.
+        repo: One repo of it; without, the next segment of a URL names it.
+        read_only: Write nothing at all.
+    """
+
+    path: str
+    repo: str | None = None
+    read_only: bool = False
+
+
+def open_mount(options: Options) -> SupportsVersioning | SupportsRepos:
+    """Open a store, or one repo of it."""
+    store = EmbeddedStore(Path(options.path), read_only=options.read_only)
+    if options.repo is None:
+        return store
+    if not store.exists():
+        raise NotFound(f"no store at {store.path}", hint="ds.create_repo(name) makes one in the default store")
+    return store.repo(options.repo)

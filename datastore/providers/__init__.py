@@ -1,0 +1,1 @@
+"""Adapters to storage services, one module each; they never import each other."""

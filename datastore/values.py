@@ -1,0 +1,263 @@
+"""The frozen values that every layer passes around; no behaviour beyond what follows from their own fields."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal, NewType
+
+from msgspec import Struct, field
+
+__all__ = [
+    "CREATE",
+    "OVERWRITE",
+    "Attributes",
+    "BranchInfo",
+    "ByteRange",
+    "Change",
+    "ChangeKind",
+    "CommitInfo",
+    "CommitRequest",
+    "DeleteFailure",
+    "Digest",
+    "KeyConflict",
+    "Match",
+    "ObjectInfo",
+    "Page",
+    "Problem",
+    "PutMode",
+    "Side",
+    "Strategy",
+    "TagInfo",
+    "digest_of",
+    "from_micros",
+    "same_object",
+]
+
+Digest = NewType("Digest", str)
+"""Our content hash, always with its algorithm: `sha256:<64 hex digits>`. A service's etag is never one."""
+
+Strategy = Literal["source-wins", "dest-wins"]
+Side = Literal["source", "dest"]
+ChangeKind = Literal["added", "removed", "changed"]
+
+
+def digest_of(data: bytes | bytearray | memoryview) -> Digest:
+    """Return the digest of some bytes.
+
+    >>> digest_of(b"")[:20]
+    'sha256:e3b0c44298fc1'
+    """
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the aware UTC time of microseconds since the epoch.
+
+    >>> from_micros(1_500_000).isoformat()
+    '1970-01-01T00:00:01.500000+00:00'
+    """
+    seconds, rest = divmod(micros, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+
+
+class ObjectInfo(Struct, frozen=True, kw_only=True, gc=False):
+    """What a provider knows of one object without its bytes.
+
+    Attributes:
+        key: Name within the provider.
+        size: Bytes.
+        modified_us: Last write, microseconds since the epoch, UTC.
+        etag: The service's opaque tag of this version, for preconditions.
+        identity: Names the *bytes*: the digest, else the immutable address, else everything that tells versions apart.
+        digest: Our content hash, where it is known without reading.
+        content_type: Media type.
+        metadata: The user's own string pairs.
+        commit: Full id of the commit that the object was read from; None for uncommitted or unversioned objects.
+    """
+
+    key: str
+    size: int
+    modified_us: int
+    etag: str
+    identity: str
+    digest: Digest | None = None
+    content_type: str = "application/octet-stream"
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    commit: str | None = None
+
+    @property
+    def modified(self) -> datetime:
+        """Last write as an aware UTC time."""
+        return from_micros(self.modified_us)
+
+
+def same_object(a: ObjectInfo | None, b: ObjectInfo | None) -> bool:
+    """Tell whether two sides of a comparison are equal: digest (else etag and size), content type, metadata; not time.
+
+    The rule is lakeFS's own identity of an entry (facts/lakefs.md §1), so that both stores agree on what a change is.
+    """
+    if a is None or b is None:
+        return a is b
+    if a.digest is not None and b.digest is not None:
+        same_bytes = a.digest == b.digest
+    else:
+        same_bytes = (a.etag, a.size) == (b.etag, b.size)
+    return same_bytes and a.content_type == b.content_type and a.metadata == b.metadata
+
+
+class ByteRange(Struct, frozen=True):
+    """A half-open range of an object's bytes; a negative start counts from the end, `stop=None` means to the end.
+
+    >>> ByteRange(2, 5).bounds(10), ByteRange(-4).bounds(10), ByteRange(8, 99).bounds(10)
+    ((2, 5), (6, 10), (8, 10))
+    """
+
+    start: int = 0
+    stop: int | None = None
+
+    def bounds(self, size: int) -> tuple[int, int]:
+        """Return absolute (start, stop) within an object of `size` bytes; empty where the range lies beyond its end."""
+        start = max(size + self.start, 0) if self.start < 0 else min(self.start, size)
+        stop = size if self.stop is None else max(size + self.stop, 0) if self.stop < 0 else min(self.stop, size)
+        return start, max(start, stop)
+
+
+class Match(Struct, frozen=True):
+    """Put mode: replace the object only if its etag is still this one."""
+
+    etag: str
+
+
+OVERWRITE: Final = "overwrite"
+"""Put mode: replace whatever is there."""
+CREATE: Final = "create"
+"""Put mode: fail with `AlreadyExists` if the key is taken."""
+
+PutMode = Literal["overwrite", "create"] | Match
+
+
+class Attributes(Struct, frozen=True, kw_only=True):
+    """What a writer may say of an object besides its bytes.
+
+    Attributes:
+        content_type: Media type; None takes the one that follows from the key's extension.
+        metadata: String pairs, at most 64 KiB as JSON.
+    """
+
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class DeleteFailure(Struct, frozen=True):
+    """One key that a delete could not remove, with the error that it met."""
+
+    key: str
+    error: Exception
+
+
+class Page(Struct, frozen=True):
+    """A part of a listing, in key order: objects, and common prefixes where a delimiter was given."""
+
+    objects: Sequence[ObjectInfo]
+    prefixes: Sequence[str] = ()
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One key that differs between two states: `before` on the left side, `after` on the right."""
+
+    key: str
+    before: ObjectInfo | None
+    after: ObjectInfo | None
+
+    @property
+    def kind(self) -> ChangeKind:
+        """`added`, `removed` or `changed`."""
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
+class KeyConflict(Struct, frozen=True, kw_only=True):
+    """One key that both sides of a merge changed in different ways; None where a side does not have it."""
+
+    key: str
+    base: ObjectInfo | None
+    source: ObjectInfo | None
+    dest: ObjectInfo | None
+
+
+class CommitInfo(Struct, frozen=True, kw_only=True):
+    """A commit as a store keeps it.
+
+    Attributes:
+        id: 64 hex digits.
+        parents: Ids; the first one is the branch that the commit was made on.
+        author: Who made it, free text.
+        time_us: When, microseconds since the epoch, UTC.
+        message: Free text.
+        metadata: String pairs: inputs, parameters, metrics, whatever the writer recorded.
+        tree: The store's id of the committed content.
+    """
+
+    id: str
+    parents: tuple[str, ...]
+    author: str
+    time_us: int
+    message: str
+    metadata: Mapping[str, str]
+    tree: str
+
+    @property
+    def time(self) -> datetime:
+        """When, as an aware UTC time."""
+        return from_micros(self.time_us)
+
+
+class CommitRequest(Struct, frozen=True, kw_only=True):
+    """What a caller says of a commit that is to be made.
+
+    Attributes:
+        message: Free text, not empty.
+        author: Who makes it.
+        metadata: String pairs.
+        op_id: Names this attempt, so that a repeated call after a lost reply gives back the same commit.
+        allow_empty: Whether a commit without changes is wanted.
+    """
+
+    message: str
+    author: str
+    op_id: str
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    allow_empty: bool = False
+
+
+class BranchInfo(Struct, frozen=True, kw_only=True):
+    """A branch: its name, the id of its newest commit, and its flags."""
+
+    name: str
+    head: str
+    hidden: bool = False
+    protected: bool = False
+
+
+class TagInfo(Struct, frozen=True, kw_only=True):
+    """A tag: an immutable name for one commit."""
+
+    name: str
+    commit: str
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that `check` found wrong.
+
+    Attributes:
+        kind: `store`, `ref`, `commit`, `tree`, `blob` or `uncommitted`.
+        id: Name of the object within its kind.
+        problem: What is wrong, in words.
+        referenced_by: What needs it, as a reader would name it (`garments@main/train.parquet`), where known.
+    """
+
+    kind: str
+    id: str
+    problem: str
+    referenced_by: str = ""
