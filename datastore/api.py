@@ -29,10 +29,7 @@ def create_repo(name: str, *, exist_ok: bool = False) -> Repo:
         ValidationError: Not a name for a repo.
     """
     namespace = current()
-    if any(mount.name == name for mount in namespace.mounts()):
-        raise AlreadyExists(
-            f"{name!r} is a mount", hint="choose another name, or use ds.repo(name) if that is what you want"
-        )
+    namespace.check_free(name)
     try:
         namespace.store.create_repo(name)
     except AlreadyExists:

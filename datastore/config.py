@@ -1,7 +1,7 @@
 """Typed configuration: where it is found, what it says, and which parts of it must not be shown.
 
-The `config*` modules are the only readers of configuration files and environment variables in this package. The order of
-precedence: environment, then (for the store's place) a `.datastore/` folder upwards, then the file, then the defaults.
+The `config*` modules are the only readers of configuration files and environment variables in this package. What counts
+first: environment, then (for the store's place) a `.datastore/` folder upwards, then the file, then the defaults.
 """
 
 import os

@@ -19,7 +19,7 @@ _MOUNT_LEVELS: Final = 3
 
 
 def check_short_forms(environ: Mapping[str, str]) -> None:
-    """Raise `ConfigError` for a variable that is nearly one of the short forms; others with our prefix may be somebody else's."""
+    """Raise `ConfigError` for a variable that is nearly a short form; others with our prefix may be somebody else's."""
     unknown = [
         name for name in environ if name.startswith(_PREFIX) and not name.startswith(_LONG) and name not in _SHORT_FORMS
     ]
@@ -36,8 +36,8 @@ def check_short_forms(environ: Mapping[str, str]) -> None:
 def apply_overrides(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Set every field of the document that a `DATASTORE__…` variable names.
 
-    Case does not matter, nor whether `_` or `-` is written. Values are YAML; those of secrets are taken as they are. A mount
-    that the document does not have is made if one of the variables gives its provider.
+    Case does not matter, nor whether `_` or `-` is written. Values are YAML; those of secrets are taken as they are. A
+    mount that the document does not have is made if one of the variables gives its provider.
 
     Args:
         tree: The document, with `mounts` (name → options) and `store`; it is changed.
@@ -89,12 +89,12 @@ def _path(tree: Mapping[str, Any], variable: str, new: set[str]) -> tuple[str, .
         )
     mounts = tree["mounts"]
     mount = _plain(parts[1]) if _plain(parts[1]) in new else _known(parts[1], mounts, variable, "mounts")
-    options: Any = mounts.get(mount, {})
+    place: object = mounts.get(mount, {})
     path = [section, mount]
     for part in parts[2:]:
-        name = _match(part, options, variable) if isinstance(options, Mapping) else None
-        path.append(name or part.lower().replace("-", "_"))
-        options = cast("Mapping[str, Any]", options).get(path[-1]) if isinstance(options, Mapping) else None
+        options = cast("dict[str, object]", place) if isinstance(place, dict) else {}
+        path.append(_match(part, options, variable) or part.lower().replace("-", "_"))
+        place = options.get(path[-1])
     return tuple(path)
 
 
@@ -120,7 +120,8 @@ def _match(part: str, known: Iterable[str], variable: str) -> str | None:
 def _set(tree: dict[str, Any], path: tuple[str, ...], value: object, variable: str) -> None:
     place = tree
     for name in path[:-1]:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
+        inner: object = place.setdefault(name, {})
+        if not isinstance(inner, dict):
             raise ConfigError(f"environment variable {variable}: {name!r} is not a mapping", hint="set it as a whole")
+        place = cast("dict[str, Any]", inner)
     place[path[-1]] = value

@@ -1,9 +1,9 @@
-"""Reading one configuration file: YAML, `${VAR}` interpolation, and errors that name file, line or field but no values."""
+"""Reading one configuration file: YAML, `${VAR}` interpolation, errors that name file, line or field but no values."""
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +44,7 @@ def read_file(path: Path) -> dict[str, object]:
 
 
 def parse_yaml(text: str, *, where: str) -> object:
-    """Parse a YAML document with the safe loader, or raise `ConfigError` with the line number, which it does not quote."""
+    """Parse a YAML document with the safe loader, or raise `ConfigError` with the number of the line, not its text."""
     import yaml  # only where there is something to parse
 
     try:
@@ -112,7 +112,8 @@ class Interpolated(Struct, frozen=True):
 def interpolate(tree: Mapping[str, object], environ: Mapping[str, str], *, where: str, project: bool) -> Interpolated:
     """Fill in `${VAR}` and `${VAR:-default}` in every text value; `$${` stands for a literal `${`.
 
-    What comes in stays one text: it is never read as YAML. A value that took a variable whose name looks secret is a `Secret`.
+    What comes in stays one text: it is never read as YAML. A value that took a variable whose name looks secret is a
+    `Secret`.
 
     Args:
         tree: The parsed document.
@@ -218,9 +219,13 @@ def convert(value: object, kind: type[T], *, where: Callable[[str], str], also: 
 
 
 def _decode(kind: type[Any], value: object) -> object:
-    if kind in {Secret, Path} and isinstance(value, str):
-        return kind(value)
-    raise TypeError("Expected `str`")
+    kinds = get_args(kind) or (kind,)  # msgspec hands over `Secret | None` as it is
+    if isinstance(value, tuple(one for one in kinds if isinstance(one, type))):
+        return value
+    for own in (Secret, Path):
+        if own in kinds and isinstance(value, str):
+            return own(value)
+    raise TypeError("Expected `str`, got `Secret`" if isinstance(value, Secret) else "Expected `str`")
 
 
 def _explain(

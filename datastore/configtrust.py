@@ -37,8 +37,8 @@ _PORTS: Final = {"http": "80", "https": "443"}
 def endpoints_in_doubt(mount: Mount, environ: Mapping[str, str]) -> list[str]:
     """Return the endpoints that a project's file pairs with credentials which are not its own, as they may be shown.
 
-    Empty if the mount needs no trust: its file is the user's own, it names no endpoint, its endpoints are the ones that the
-    ambient credentials were configured for, or the file carries a complete set of credentials itself.
+    Empty if the mount needs no trust: its file is the user's own, it names no endpoint, its endpoints are the ones that
+    the ambient credentials were configured for, or the file carries a complete set of credentials itself.
     """
     if not mount.project or _brings_its_own(mount):
         return []
@@ -48,7 +48,7 @@ def endpoints_in_doubt(mount: Mount, environ: Mapping[str, str]) -> list[str]:
 
 
 def fingerprint(mount: Mount) -> str:
-    """Return the digest of what the user approves: provider, hosts, and the variables that are filled in; never a secret."""
+    """Return the digest of what the user approves: provider, hosts, variables that are filled in; never a secret."""
     approved = {
         "provider": mount.provider,
         "endpoints": {name: _origin(url) or _shown(url) for name, url in _endpoints(mount).items()},

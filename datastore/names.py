@@ -62,7 +62,7 @@ def check_branch(name: str) -> str:
 
 
 def check_tag(name: str) -> str:
-    """Return the tag name, or raise `ValidationError`: git's rules, ASCII, without what refs use (`~ ^ : / @` at the end)."""
+    """Return the tag name, or raise `ValidationError`: git's rules, ASCII, and nothing that refs read otherwise."""
     rule = r"printable ASCII without / ^ : ? * [ ] \ ~ % $ # quotes or spaces, no '..', not starting with '.' or '-'"
     _check(name, "tag", _TAG, rule)
     if bad := _TAG_FORBIDDEN.search(name):
@@ -180,13 +180,18 @@ def check_metadata(metadata: object) -> dict[str, str]:
             f"metadata must be a mapping, not {type(metadata).__name__}", hint="metadata={'run': '12'}"
         )
     checked: dict[str, str] = {}
+    size = 0
     for name, value in metadata.items():  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(name, str) or not isinstance(value, str):
             raise ValidationError(
                 f"metadata {name!r}: {value!r} is not text", hint="keys and values are str; use json.dumps"
             )
         checked[name] = value
-    if sum(len(name.encode()) + len(value.encode()) for name, value in checked.items()) > MAX_METADATA_BYTES:
+        try:
+            size += len(name.encode()) + len(value.encode())
+        except UnicodeEncodeError:
+            raise ValidationError(f"metadata {name!r} has a lone surrogate", hint="metadata is UTF-8") from None
+    if size > MAX_METADATA_BYTES:
         raise TooLarge("metadata is larger than 64 KiB", hint="put it into an object and name its key here")
     return checked
 

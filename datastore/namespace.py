@@ -1,20 +1,19 @@
 """The namespace: from a `ds://` URL to the provider that has its objects.
 
-A name is a mount (from the configuration, or made by `mount`), a repo in the embedded default store, or a built-in mount, in
-this order; a name that two of them claim is an error. Nothing is created by looking for it.
+A name is a mount (from the configuration, or made by `mount`), a repo in the embedded default store, or a built-in
+mount, in this order; a name that two of them claim is an error. Nothing is created by looking for it.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 from msgspec import Struct
 
 from datastore import registry
 from datastore.config import Config, Mount, load_config, load_file, session_mount
-from datastore.configtrust import check_trust
 from datastore.errors import (
     AlreadyExists,
     ConfigError,
@@ -25,26 +24,22 @@ from datastore.errors import (
     ValidationError,
     nearest,
 )
-from datastore.names import check_repo, parse_ref
+from datastore.mounting import (
+    RESERVED,
+    OpenedMount,
+    builtin,
+    check_reserved,
+    check_session,
+    open_mount,
+    portable,
+    same_mount,
+)
+from datastore.names import check_repo
 from datastore.provider import Provider, SupportsRepos, SupportsVersioning
 from datastore.registry import Root
-from datastore.secret import Secret, leaves
 from datastore.urls import Location, format_location, parse_location
 
-__all__ = ["RESERVED", "MountInfo", "Namespace", "Target", "current", "reset_current"]
-
-RESERVED: Final[Mapping[str, Mapping[str, object]]] = {
-    "azure": {},
-    "gcs": {},
-    "lakefs": {},
-    "local": {"path": "/"},
-    "r2": {},
-    "s3": {},
-}
-"""Names of built-in mounts, each served by the provider of the same name with these options."""
-
-
-_BUILT_IN: Final = "built-in"
+__all__ = ["MountInfo", "Namespace", "Target", "current", "reset_current"]
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -94,24 +89,10 @@ class _Store(SupportsRepos, Protocol):
     def exists(self) -> bool: ...
 
 
-@runtime_checkable
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-class _Opened(Struct, frozen=True):
-    """A root with its kind: asking a protocol by `isinstance` costs more than a small read."""
-
-    root: Root
-    repos: SupportsRepos | None
-    repo: SupportsVersioning | None
-    ref: str | None = None
-
-
 class Namespace:
     """All names that a process sees. Safe to share between threads and to use after `fork`.
 
-    It holds no lock: everything it keeps is put into dictionaries by `setdefault`, and opening a mount twice at the same time
+    It holds no lock: what it keeps goes into dictionaries by `setdefault`, and opening a mount twice at the same time
     is harmless, because handles are free.
 
     Args:
@@ -122,8 +103,8 @@ class Namespace:
     def __init__(self, config: Config | None = None, session: Mapping[str, Mount] | None = None) -> None:
         self._config = config and _checked(config)
         self._session = dict(session or {})
-        self._opened: dict[str, _Opened] = {}
-        self._default: dict[str, _Store] = {}
+        self._opened: dict[str, OpenedMount] = {}
+        self._stores: dict[Path, _Store] = {}
 
     @property
     def config(self) -> Config:
@@ -168,14 +149,15 @@ class Namespace:
         if not location.mount:
             raise InvalidURL(f"{str(location)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
         opened = self._open(location.mount)
+        name, ref, key, repo = location.mount, location.ref, location.key, opened.repo
         if opened.repos is not None:
             name, ref, key, repo = _in_store(opened.repos, location)
-        else:
-            name, ref, key, repo = location.mount, location.ref, location.key, opened.repo
         if repo is None:
             if ref is not None:
-                hint = "leave out the '@' and what follows it, up to the '/'"
-                raise InvalidURL(f"{str(location)!r}: mount {name!r} is not versioned and has no refs", hint=hint)
+                raise InvalidURL(
+                    f"{str(location)!r}: mount {name!r} is not versioned and has no refs",
+                    hint=f"leave out {'@' + ref!r}",
+                )
             provider = cast("Provider", opened.root)
         else:
             ref = ref or opened.ref or repo.default_branch
@@ -197,46 +179,46 @@ class Namespace:
             AlreadyExists: The name stands for something else.
         """
         mount = session_mount(name, provider, options)
-        _check_reserved(mount)
-        registry.check_options(provider, _provider_options(mount), where=mount.where)
-        _default_ref(mount)
-        try:
-            _json(_portable(mount))
-        except TypeError as error:
-            raise ConfigError(
-                f"{mount.where}: an option is not plain data: {error}", hint="texts, numbers, lists, dicts"
-            ) from None
+        check_session(mount)
         taken = self._mount(name)
-        if taken is None and self._repo(name) is not None:
-            raise AlreadyExists(f"{name!r} is a repo in {self.config.store}", hint="choose another name for the mount")
-        taken = taken or self._session.setdefault(name, mount)
-        if not _same(taken, mount):
+        if taken is None:
+            if self._repo(name) is not None:
+                raise AlreadyExists(f"{name!r} is a repo in {self.config.store}", hint="choose another name")
+            taken = self._session.setdefault(name, mount)
+            if name in RESERVED:  # the built-in mount may have been opened before
+                self._opened.pop(name, None)
+        if not same_mount(taken, mount):
             raise AlreadyExists(f"{taken.where} is another one", hint="choose another name")
         return self._describe(taken)
 
     def mounts(self) -> list[MountInfo]:
         """Return all mounts by name: the configured ones and those made by `mount`."""
-        return [self._describe(mount) for _, mount in sorted({**self.config.mounts, **self._session}.items())]
+        return [self._describe(mount) for _, mount in sorted({**self._session, **self.config.mounts}.items())]
+
+    def check_free(self, name: str) -> None:
+        """Raise `AlreadyExists` if a new repo in the default store must not have this name: a mount has it."""
+        mount = self._mount(name) or builtin(name)
+        if mount is not None:
+            raise AlreadyExists(f"{name!r} is the name of {mount.where}", hint="choose another name")
 
     def close(self) -> None:
-        """Close what was opened; handles that came from here stop working."""
-        for kept in (self._opened, self._default):
-            while kept:
-                _, opened = kept.popitem()
-                root = opened.root if isinstance(opened, _Opened) else opened
-                if isinstance(root, _Closable):
-                    root.close()
+        """Close what was opened; a store opens again at its next use."""
+        while self._opened:
+            self._opened.popitem()[1].root.close()
+        while self._stores:
+            self._stores.popitem()[1].close()
 
     def handle(self) -> dict[str, str]:
-        """Return what another process needs to see the same names: paths, the store's id, session mounts; no secrets."""
+        """Return what another process needs to see the same names: paths, store id, session mounts; no secrets."""
         store = self._existing_store()
         config = self.config
+        mounts = {name: portable(mount) for name, mount in self._session.items()}
         return {
             "config": str(config.file or ""),
             "project": "yes" if config.project else "",
             "store": str(config.store),
             "store_id": store.id if store else "",
-            "mounts": _json({name: _portable(mount) for name, mount in self._session.items()}),
+            "mounts": msgspec.json.encode(mounts, order="deterministic").decode(),
         }
 
     @classmethod
@@ -257,15 +239,13 @@ class Namespace:
         """Tell whether everything that a handle means has the same meaning here."""
         try:
             mine = self.handle()
-        except DatastoreError:  # this process' own configuration may be broken; the handle does not need it
+        except DatastoreError:  # this process's own configuration may be broken; the handle does not need it
             return False
-        wanted, known = msgspec.json.decode(handle["mounts"]), msgspec.json.decode(mine["mounts"])
-        return all(mine[part] == handle[part] for part in ("config", "project", "store")) and all(
-            known.get(name) == entry for name, entry in wanted.items()
-        )
+        same = all(mine[part] == handle[part] for part in ("config", "project", "store"))
+        return same and _mounts_of(handle).items() <= _mounts_of(mine).items()
 
     def check_store(self, store_id: str) -> None:
-        """Raise `IntegrityError` if the default store is there, but is not the one of this id (empty: any will do)."""
+        """Raise `IntegrityError` if the default store is there, but has another id; an empty one fits all."""
         store = self._existing_store()
         if store is not None and store_id not in {"", store.id}:
             raise IntegrityError(
@@ -277,10 +257,11 @@ class Namespace:
         return self.config.mounts.get(name) or self._session.get(name)
 
     def _default_store(self) -> _Store:
-        known = self._default.get("")
+        path = self.config.store
+        known = self._stores.get(path)
         if known is None:
-            store = registry.open_provider("embedded", {"path": str(self.config.store)}, where="the default store")
-            known = self._default.setdefault("", cast("_Store", store))
+            store = registry.open_provider("embedded", {"path": str(path)}, where="the default store")
+            known = self._stores.setdefault(path, cast("_Store", store))
         return known
 
     def _existing_store(self) -> _Store | None:
@@ -297,30 +278,26 @@ class Namespace:
         except (NotFound, ValidationError):  # a mount's name may be none for a repo
             return None
 
-    def _open(self, name: str) -> _Opened:
+    def _open(self, name: str) -> OpenedMount:
         opened = self._opened.get(name)
         if opened is not None:
             return opened
-        mount = self._mount(name) or _builtin(name)
-        repo = self._repo(name)
+        mount, repo = self._mount(name) or builtin(name), self._repo(name)
         if mount is not None:
             if repo is not None:
-                raise ConfigError(
-                    f"{name!r} is both {mount.where} and a repo in {self.config.store}", hint="rename one of them"
-                )
-            opened = _open_mount(mount)
-            # A built-in name may still be given to a mount of the user's.
-            return opened if mount.source == _BUILT_IN else self._opened.setdefault(name, opened)
+                place = f"a repo in {self.config.store}"
+                raise ConfigError(f"{name!r} is both {mount.where} and {place}", hint="rename one of them")
+            return self._opened.setdefault(name, open_mount(mount))
         if repo is None:
             hint = nearest(name, [*self.names(), *RESERVED], what="names")
             raise NotFound(f"no mount or repo is called {name!r}", hint=hint)
-        return _Opened(repo, None, repo)
+        return OpenedMount(repo, repo=repo)
 
     def _describe(self, mount: Mount) -> MountInfo:
         try:
             opened = self._open(mount.name)
             versioned = opened.repo is not None or opened.repos is not None
-        except DatastoreError:  # whoever uses the mount will see it
+        except DatastoreError:  # whoever uses the mount will be told
             versioned = None
         return MountInfo(
             name=mount.name, provider=mount.provider, options=mount.public(), source=mount.source, versioned=versioned
@@ -346,97 +323,38 @@ def reset_current() -> None:
             kept.popitem()[1].close()
 
 
-def _parts(handle: Mapping[str, str]) -> tuple[Config, dict[str, Mount]]:
-    file = Path(handle["config"]) if handle["config"] else None
-    config = load_file(file, project=handle["project"] == "yes", store=Path(handle["store"]))
-    entries = cast("dict[str, dict[str, Any]]", msgspec.json.decode(handle["mounts"]))
-    return config, {
-        name: session_mount(name, entry["provider"], entry["options"], withheld=tuple(entry["withheld"]))
-        for name, entry in entries.items()
-    }
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()
-
-
-def _secrets(mount: Mount) -> list[tuple[str, object]]:
-    return sorted((name, value) for name, value in leaves(mount.options) if isinstance(value, Secret))
-
-
-def _portable(mount: Mount) -> dict[str, object]:
-    withheld = sorted({*mount.withheld, *(name for name, _ in _secrets(mount))})
-    return {"provider": mount.provider, "options": mount.public(), "withheld": withheld}
-
-
-def _same(a: Mount, b: Mount) -> bool:
-    return _json(_portable(a)) == _json(_portable(b)) and _secrets(a) == _secrets(b)
-
-
-def _builtin(name: str) -> Mount | None:
-    options = RESERVED.get(name)
-    return None if options is None else Mount(name=name, provider=name, options=options, source=_BUILT_IN)
-
-
-def _check_reserved(mount: Mount) -> None:
-    if mount.name in RESERVED and mount.provider != mount.name:
-        raise ConfigError(
-            f"{mount.where}: {mount.name!r} is the name of a built-in mount, and this is one of provider {mount.provider!r}",
-            hint="give it another name",
-        )
-
-
 def _checked(config: Config) -> Config:
     for mount in config.mounts.values():
-        _check_reserved(mount)
+        check_reserved(mount)
     return config
 
 
-def _default_ref(mount: Mount) -> str | None:
-    ref = mount.options.get("ref")
-    if ref is None:
-        return None
-    if not isinstance(ref, str):
-        raise ConfigError(f"{mount.where}: option 'ref' is not plain text", hint="put it in quotes")
-    try:
-        parse_ref(ref)
-    except ValidationError as error:
-        raise ConfigError(f"{mount.where}: option 'ref': {error.message}", hint=error.hint) from None
-    return ref
+def _parts(handle: Mapping[str, str]) -> tuple[Config, dict[str, Mount]]:
+    file = Path(handle["config"]) if handle["config"] else None
+    config = load_file(file, project=handle["project"] == "yes", store=Path(handle["store"]))
+    session: dict[str, Mount] = {}
+    for name, text in _mounts_of(handle).items():
+        entry = cast("dict[str, Any]", msgspec.json.decode(text))
+        session[name] = session_mount(name, entry["provider"], entry["options"], withheld=tuple(entry["withheld"]))
+    return config, session
 
 
-def _provider_options(mount: Mount) -> dict[str, object]:
-    return {name: value for name, value in mount.options.items() if name != "ref"}
-
-
-def _open_mount(mount: Mount) -> _Opened:
-    if mount.withheld:
-        raise ConfigError(
-            f"mount {mount.name!r} was made in another process with secret options ({', '.join(mount.withheld)}), "
-            "which do not travel",
-            hint="put the mount into a configuration file, with ${VARIABLE} for its secrets",
-        )
-    check_trust(mount)
-    ref = _default_ref(mount)
-    root = registry.open_provider(mount.provider, _provider_options(mount), where=mount.where)
-    if isinstance(root, SupportsRepos):
-        return _Opened(root, root, None, ref)
-    if isinstance(root, SupportsVersioning):
-        return _Opened(root, None, root, ref)
-    if ref is not None:
-        raise ConfigError(f"{mount.where} is not versioned: option 'ref' means nothing there", hint="leave it out")
-    return _Opened(root, None, None)
+def _mounts_of(handle: Mapping[str, str]) -> dict[str, str]:
+    return msgspec.json.decode(handle["mounts"], type=dict[str, str])
 
 
 def _in_store(store: SupportsRepos, location: Location) -> tuple[str, str | None, str, SupportsVersioning]:
     mount, url = location.mount, str(location)
     if location.ref is not None:
-        hint = f"the ref belongs to the repo: ds://{mount}/<repo>@{location.ref}/…"
-        raise InvalidURL(f"{url!r}: mount {mount!r} holds several repos and has no ref of its own", hint=hint)
+        raise InvalidURL(
+            f"{url!r}: mount {mount!r} holds several repos and has no ref of its own",
+            hint=f"the ref belongs to the repo: ds://{mount}/<repo>@{location.ref}/…",
+        )
     segment, _, key = location.key.partition("/")
     inner = parse_location(segment)
     try:
         check_repo(inner.mount)
     except ValidationError as error:
-        raise InvalidURL(f"{url!r} names no repo: {error.message}", hint=f"ds://{mount}/<repo>[@<ref>]/<key>") from None
+        hint = f"ds://{mount}/<repo>[@<ref>]/<key>"
+        raise InvalidURL(f"{url!r} names no repo: {error.message}", hint=hint) from None
     return f"{mount}/{inner.mount}", inner.ref, key, store.repo(inner.mount)

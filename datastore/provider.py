@@ -62,7 +62,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         immutable: Whether everything that this handle shows stays as it is for ever, so that it may be cached for good.
         create: Whether `CREATE` is atomic against other writers.
         match: Whether `Match(etag)` is atomic against other writers; if not, it raises `UnsupportedOperation`.
-        attributes: Whether content type and metadata are kept as given.
+        attributes: Whether content type and metadata are kept as given; if not, all but the extension's own content type
+            raise `UnsupportedOperation`.
         digests: Whether `head` and `list` know the digest of every object.
         local: Whether verbs are answered from this machine, so that a thread hop costs more than the call.
     """
@@ -88,7 +89,10 @@ class Reader(io.RawIOBase):
 
 
 class Writer(Protocol):
-    """An object in the making. Nothing is visible before `commit`; a writer that is only dropped publishes nothing."""
+    """An object in the making. Nothing is visible before `commit`; a writer that is only dropped publishes nothing.
+
+    Once it is committed or aborted, also in vain, `write` and `commit` raise `ValidationError`.
+    """
 
     def write(self, data: Bytes, /) -> int:
         """Take some bytes and return how many, always all of them."""

@@ -193,7 +193,10 @@ class _Story:
         return read_table(self.repo.versioned.at(ref), subject.key)
 
     def _unique_column(self, key: str) -> str | None:
-        frame = read_table(self._main.objects, key)
+        try:
+            frame = read_table(self._main.objects, key)
+        except ValueError:  # it only looks like a table
+            return None
         usable = (str(name) for name in frame.columns if frame[name].notna().all() and frame[name].is_unique)
         return next(usable, None) if len(frame) > 20 else None
 
@@ -217,14 +220,13 @@ class _Story:
             return
         frame = self._read("try", subject)
         broken = frame.iloc[:-3].copy()
-        column = next((name for name in broken.select_dtypes("number") if name != subject.column), None)
+        column = next((name for name in broken.select_dtypes(["int64", "float64"]) if name != subject.column), None)
         if column is not None:
-            broken[column] = broken[column].mask(broken.index < 5, broken[column] * 1000)
+            few = broken[column].dropna().index[:5]
+            broken.loc[few, column] *= 1000
         _WRITERS[url.suffix](broken, url)
-        self._say(
-            f"pandas wrote {len(broken)} of {len(frame)} rows to {url}"
-            + (f", {column} × 1000 in five of them." if column else ".")
-        )
+        spoiled = f", {column} × 1000 in five of them" if column else ""
+        self._say(f"pandas wrote {len(broken)} of {len(frame)} rows to {url}{spoiled}.")
         with _timed() as took:
             rows = self.repo.branch("try").uncommitted().table(subject.key, key=subject.column, limit=3)
         self._say(f"What changed, row by row ({took}):")

@@ -1,8 +1,9 @@
 """Which module serves which provider.
 
-A provider's module has `Options`, a frozen keyword-only msgspec Struct that forbids unknown fields, with `Secret` for what must
-not be shown, and `open_mount(options)`, which does no I/O. An option called `path` is a place on this machine and arrives
-absolute. Packages add providers through the entry point group `datastore.providers`: name = scheme, value = module.
+A provider's module has `Options`, a frozen keyword-only msgspec Struct that forbids unknown fields, with `Secret` for
+what must not be shown, and `open_mount(options)`, which does as little I/O as it can. An option called `path` is a
+place on this machine and arrives absolute. Packages add providers through the entry point group `datastore.providers`:
+name = scheme, value = module.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class ProviderModule(Protocol):
     Options: type[Struct]
 
     def open_mount(self, options: Any, /) -> Root:
-        """Return the root of a mount; does no I/O."""
+        """Return the root of a mount."""
         ...
 
 

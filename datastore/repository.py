@@ -261,6 +261,7 @@ class Repo:
         """Give the repo another name and return it under that name. Old URLs stop working."""
         store = self._namespace.store
         store.repo(self.name)
+        self._namespace.check_free(name)
         store.rename_repo(self.name, name)
         return Repo(name, namespace=self._namespace)
 

@@ -5,7 +5,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkable
 
 from datastore.errors import IntegrityError, ValidationError
 from datastore.provider import Body, Bytes, Reader
@@ -136,6 +136,10 @@ class PositionedReader(Reader):
             done += self.readinto(memoryview(data)[done:])
         return bytes(data)
 
+    def __reduce__(self) -> NoReturn:
+        # A descriptor is a number that means another file in another process.
+        raise TypeError(f"the reader of {self.info.key!r} cannot be pickled or copied: hand on its key instead")
+
     def _check_open(self) -> None:
         # io checks this for its own classes only, and a closed descriptor may be another file's by now.
         if self.closed:
@@ -145,7 +149,7 @@ class PositionedReader(Reader):
 class BytesReader(PositionedReader):
     """A reader over bytes in memory."""
 
-    def __init__(self, info: ObjectInfo, data: Bytes, *, range: ByteRange | None = None) -> None:  # noqa: A002 - HTTP's word
+    def __init__(self, info: ObjectInfo, data: Bytes, *, range: ByteRange | None = None) -> None:
         view = memoryview(data)
         start, stop = (range or ByteRange()).bounds(len(view))
         super().__init__(info, stop - start)
@@ -166,7 +170,7 @@ class FileReader(PositionedReader):
         range: Part of the object that is wanted.
     """
 
-    def __init__(self, info: ObjectInfo, fd: int, *, offset: int = 0, range: ByteRange | None = None) -> None:  # noqa: A002 - HTTP's word
+    def __init__(self, info: ObjectInfo, fd: int, *, offset: int = 0, range: ByteRange | None = None) -> None:
         start, stop = (range or ByteRange()).bounds(info.size)
         super().__init__(info, stop - start)
         self._fd = fd

@@ -1,7 +1,7 @@
 """Moves the bytes of one object: between two providers, or to a local file.
 
-Whatever can be done without the bytes passing through here is done so; the rest is streamed in pieces of 1 MiB, and what does
-not have the size and digest that it has to have is never published.
+Whatever can be done without the bytes passing through here is done so; the rest is streamed in pieces of 1 MiB, and
+what does not have the size and digest that it has to have is never published.
 """
 
 import os
@@ -42,8 +42,8 @@ def copy_object(
 ) -> ObjectInfo:
     """Copy one object with its attributes by the cheapest way that both sides know, and return the copy.
 
-    The way is the provider's own copy where source and target are the same one, else a link where the target's store holds the
-    bytes already (another branch or repo of one store), else a verified stream.
+    The way is the provider's own copy where source and target are the same one, else a link where the target's store
+    holds the bytes already (another branch or repo of one store), else a verified stream.
 
     Args:
         source: Where the object is.
@@ -95,7 +95,7 @@ def download_object(provider: Provider, key: str, path: Path, *, callback: Progr
 
 
 def read_chunks(reader: Reader, *, callback: Progress | None = None) -> Iterator[bytes]:
-    """Yield the whole object that a reader stands at the beginning of, and fail after the last piece if it was not that."""
+    """Yield the whole object that a reader stands at the beginning of; fail after the last piece if it was not that."""
     info = reader.info
     if callback is not None:
         callback.set_size(info.size)
@@ -106,7 +106,9 @@ def read_chunks(reader: Reader, *, callback: Progress | None = None) -> Iterator
         if callback is not None:
             callback.relative_update(len(chunk))
     if size != info.size:
-        raise IntegrityError(f"object {info.key!r} gave {size} bytes of {info.size}", hint="try again; nothing was written")
+        raise IntegrityError(
+            f"object {info.key!r} gave {size} bytes of {info.size}", hint="try again; nothing was written"
+        )
 
 
 def carried_attributes(source: ObjectInfo, target: Provider) -> Attributes | None:
@@ -144,7 +146,9 @@ def _streamed(
             yield chunk
         # Raised while the target still waits for more, so that it publishes nothing.
         if info.digest is not None and sink.digest != info.digest:
-            raise IntegrityError(f"object {info.key!r} has digest {sink.digest}, not {info.digest}", hint="run `datastore check`")
+            raise IntegrityError(
+                f"object {info.key!r} has digest {sink.digest}, not {info.digest}", hint="run `datastore check`"
+            )
 
     attributes = carried_attributes(info, target)
     copied = target.put(target_key, checked(), mode=mode, attributes=attributes)
@@ -154,5 +158,4 @@ def _streamed(
 
 
 def _fill(file: BinaryIO, reader: Reader, callback: Progress | None) -> None:
-    for chunk in read_chunks(reader, callback=callback):
-        file.write(chunk)
+    file.writelines(read_chunks(reader, callback=callback))

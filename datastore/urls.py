@@ -90,7 +90,7 @@ class DatasetURL(str):
         """Check the text and return it as a URL; the scheme may be left out."""
         location = parse_location(url)
         text = str(location)
-        if not location.key and url.endswith("/"):
+        if location.mount and not location.key and url.endswith("/"):
             text += "/"
         return super().__new__(cls, text)
 
@@ -138,7 +138,7 @@ class DatasetURL(str):
 
     def __truediv__(self, name: str) -> "DatasetURL":
         """Return this URL one or more segments deeper."""
-        return DatasetURL(f"{self.rstrip('/')}/{str(name).lstrip('/')}")
+        return DatasetURL(f"{strip_scheme(self).rstrip('/')}/{str(name).lstrip('/')}")
 
 
 def to_url(target: "str | os.PathLike[str]") -> DatasetURL:
@@ -157,6 +157,8 @@ def to_url(target: "str | os.PathLike[str]") -> DatasetURL:
         return target
     text = os.fspath(target)
     scheme, separator, rest = text.partition("://")
+    if "/" in scheme:  # the `://` is part of a key
+        separator = ""
     if text.startswith(SCHEME):
         return DatasetURL(text)
     if separator and scheme in _BUCKET_SCHEMES:
@@ -170,6 +172,7 @@ def to_url(target: "str | os.PathLike[str]") -> DatasetURL:
             f"{text[:200]!r}: scheme {scheme!r} is not known here", hint="known: ds, s3, r2, gs, az, lakefs, file"
         )
     if separator or not isinstance(target, str) or text.startswith(("/", ".", "~")):
-        local = os.path.abspath(os.path.expanduser(rest if separator else text))  # noqa: PTH100, PTH111 - text in, text out
-        return DatasetURL(f"{SCHEME}local{local}")
+        path = rest if separator else text
+        local = os.path.abspath(os.path.expanduser(path)).lstrip("/")  # noqa: PTH100, PTH111 - text in, text out
+        return DatasetURL(f"{SCHEME}local/{local}{'/' if local and path.endswith('/') else ''}")
     return DatasetURL(SCHEME + text)

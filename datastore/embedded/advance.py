@@ -1,4 +1,4 @@
-"""Moving a branch to a new commit: prepared from a snapshot, landed by compare-and-swap, begun anew if the branch moved.
+"""Moving a branch to a new commit: prepared from a snapshot, landed by compare-and-swap, or begun anew.
 
 One loop for commit, merge, revert and cherry-pick; they differ in the plan that they make of a snapshot.
 """
@@ -17,7 +17,6 @@ from datastore.embedded.objects import Drafts
 from datastore.embedded.opened import OpenStore
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.embedded.trees import Trees
 from datastore.errors import HeadMoved, UncommittedChanges
 from datastore.values import CommitInfo, CommitRequest
 
@@ -57,11 +56,11 @@ class Plan(Struct, frozen=True):
     takes_staged: bool = False
 
 
-class _Lost(Exception):  # noqa: N818 - not an error: the loop goes round again
+class _Lost(Exception):
     """The branch is not what the snapshot says any more."""
 
 
-Planner = Callable[[Snapshot, Trees], Plan]
+Planner = Callable[[Snapshot, Drafts], Plan]
 
 
 def advance(store: OpenStore, repo_name: str, branch: str, request: CommitRequest, planner: Planner) -> CommitInfo:
@@ -71,7 +70,7 @@ def advance(store: OpenStore, repo_name: str, branch: str, request: CommitReques
         store: The store.
         repo_name: The repo.
         branch: The branch.
-        request: Message and the rest; the same `op_id` again gives the same commit again, whatever happened to the first reply.
+        request: Message and the rest; the same `op_id` again gives the same commit, whatever became of the first reply.
         planner: Decides the content; raises to give up, with nothing changed.
 
     Raises:
@@ -88,7 +87,7 @@ def advance(store: OpenStore, repo_name: str, branch: str, request: CommitReques
             tree = store.commit_from(db, repo, row.head).info.tree
             snapshot = Snapshot(row, tree, staging.rows(db, row.token), staging.latest(db))
         drafts = Drafts(store.node_files)
-        plan = planner(snapshot, Trees(drafts))
+        plan = planner(snapshot, drafts)
         try:
             return _land(store, snapshot, plan, request, drafts)
         except _Lost:
@@ -104,7 +103,7 @@ def _by_op_id(store: OpenStore, db: sqlite3.Connection, repo: int, op_id: str) -
 
 
 def _land(store: OpenStore, snapshot: Snapshot, plan: Plan, request: CommitRequest, drafts: Drafts) -> CommitInfo:
-    """Bytes first, names last: blobs, nodes and the commit become durable before the one transaction that shows them."""
+    """Bytes first, names last: blobs, nodes and the commit become durable before the transaction that shows them."""
     branch = snapshot.branch
     parents = [store.commit(branch.repo, parent) for parent in plan.parents]
     info = CommitInfo(
@@ -129,7 +128,7 @@ def _land(store: OpenStore, snapshot: Snapshot, plan: Plan, request: CommitReque
         if not refs.move_branch(db, branch, commit_id):
             raise _Lost
         if plan.takes_staged:
-            staging.forget_committed(db, branch.token, up_to=snapshot.seq)
+            staging.forget_committed(db, branch.token, snapshot.staged, up_to=snapshot.seq)
         elif keys := staging.first_keys(db, branch.token):
             raise uncommitted(branch.name, keys)
         store.mark_durable(db, durable)

@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from datastore.embedded.durable import fsync_directory, fsync_file, fsync_files
+from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files
 from datastore.errors import IntegrityError
 from datastore.provider import Body, Bytes
-from datastore.streams import CHUNK, HashingSink, body_chunks
+from datastore.streams import CHUNK, HashingSink, as_bytes, body_chunks
 
 __all__ = ["BlobFiles", "Draft"]
 
@@ -24,7 +24,8 @@ class Draft:
         self.path = path
         self.published = False
         self._owner = os.getpid()
-        self._fd = os.open(path, _CREATE, 0o600)
+        with disk_errors(path.parent.parent):
+            self._fd = os.open(path, _CREATE, 0o600)
         self._hash = HashingSink()
 
     @property
@@ -39,11 +40,12 @@ class Draft:
 
     def write(self, data: Bytes) -> int:
         """Take some bytes."""
-        view = memoryview(data).cast("B")
+        view = memoryview(as_bytes(data))
         self._hash.update(view)
         count = len(view)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        with disk_errors(self.path.parent.parent):
+            while view:
+                view = view[os.write(self._fd, view) :]
         return count
 
     def clone(self, source: Path) -> None:
@@ -132,19 +134,27 @@ class BlobFiles:
         """
         draft.finish()
         target = self.path(draft.digest)
-        os.chmod(draft.path, 0o444)  # noqa: PTH101 - once per put
-        try:
-            os.replace(draft.path, target)  # noqa: PTH105
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            fsync_directory(self._folder)
-            os.replace(draft.path, target)  # noqa: PTH105
-        except PermissionError:
-            # Windows refuses to replace a file that is open somewhere; the same content is there already.
-            if os.name != "nt" or not target.exists():
-                raise
-            draft.discard()
+        with disk_errors(self._folder.parent):
+            os.chmod(draft.path, 0o444)  # noqa: PTH101 - once per put
+            try:
+                os.replace(draft.path, target)  # noqa: PTH105
+            except FileNotFoundError:
+                target.parent.mkdir(exist_ok=True)
+                fsync_directory(self._folder)
+                os.replace(draft.path, target)  # noqa: PTH105
+            except PermissionError:
+                # Windows refuses to replace a file that is open somewhere; the same content is there already.
+                if os.name != "nt" or not target.exists():
+                    raise
+                draft.discard()
         draft.published = True
+
+    def has(self, digest: bytes, size: int) -> bool:
+        """Tell whether there is a file of this size under the name."""
+        try:
+            return os.stat(self.path(digest)).st_size == size  # noqa: PTH116 - once per put
+        except FileNotFoundError:
+            return False
 
     def open(self, digest: bytes, size: int) -> int:
         """Return a descriptor for reading, or raise `IntegrityError` if the blob is gone or has another size."""
@@ -160,17 +170,22 @@ class BlobFiles:
         return fd
 
     def sync(self, digests: Sequence[bytes]) -> None:
-        """Make published blobs durable."""
-        if digests:
+        """Make published blobs durable, or raise `IntegrityError` if one is gone."""
+        try:
             fsync_files([self.path(digest) for digest in digests])
+        except FileNotFoundError as error:
+            raise _damaged(bytes.fromhex(Path(error.filename).name), "is missing") from None
 
     def rewrite(self, digest: bytes) -> None:
         """Write a blob anew from what can be read of it, and make it durable; `IntegrityError` if that is damaged.
 
-        For blobs that an earlier boot wrote without a sync, or whose sync failed: another fsync of the same file would say yes
-        without having written anything.
+        For blobs that an earlier boot wrote without a sync, or whose sync failed: another fsync of the same file would
+        say yes without having written anything.
         """
-        draft = self.draft_of(self.path(digest))
+        try:
+            draft = self.draft_of(self.path(digest))
+        except FileNotFoundError:
+            raise _damaged(digest, "is missing") from None
         if draft.digest != digest:
             draft.discard()
             raise _damaged(digest, "was torn by a crash before it was committed")
@@ -207,4 +222,5 @@ class BlobFiles:
 
 
 def _damaged(digest: bytes, what: str) -> IntegrityError:
-    return IntegrityError(f"blob {digest.hex()[:16]} {what}", hint="run `datastore check`, then put the object again from its origin")
+    hint = "run `datastore check`, then put the object again from its origin"
+    return IntegrityError(f"blob {digest.hex()[:16]} {what}", hint=hint)

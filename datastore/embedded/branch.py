@@ -65,8 +65,12 @@ class EmbeddedRef:
     def capabilities(self) -> Capabilities:
         """Writable for a branch; immutable for a commit id without steps to elsewhere."""
         fixed = is_commit_id(self._expression.name)
-        writable = not fixed and self._expression.plain and self._view().branch is not None and not self._store.read_only
-        return Capabilities(writable=writable, immutable=fixed, create=True, match=True, attributes=True, digests=True, local=True)
+        writable = (
+            not fixed and self._expression.plain and self._view().branch is not None and not self._store.read_only
+        )
+        return Capabilities(
+            writable=writable, immutable=fixed, create=True, match=True, attributes=True, digests=True, local=True
+        )
 
     # reading
 
@@ -137,9 +141,11 @@ class EmbeddedRef:
             names = [row[0] for row, _ in zip(scan(folder and folder + "/"), range(_HINTS), strict=False)]
             hint = nearest(key, names, what="keys")
         ref = self._expression.name
-        return NotFound(f"no object {key!r} in {self._repo.name}@{ref}", hint=hint, url=f"ds://{self._repo.name}@{ref}/{key}")
+        return NotFound(
+            f"no object {key!r} in {self._repo.name}@{ref}", hint=hint, url=f"ds://{self._repo.name}@{ref}/{key}"
+        )
 
-    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:  # noqa: A002
+    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object or a range of it; an open reader keeps its bytes whatever happens to the key."""
         entry, commit = self._find(key)
         if entry is None:
@@ -160,7 +166,9 @@ class EmbeddedRef:
 
     # writing
 
-    def put(self, key: str, body: Body, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None) -> ObjectInfo:
+    def put(
+        self, key: str, body: Body, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None
+    ) -> ObjectInfo:
         """Stage an object."""
         self._check_put(key, attributes)
         return self._stage_draft(key, self._store.blobs.draft_of(body), mode, attributes)

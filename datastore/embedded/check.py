@@ -7,7 +7,7 @@ from datastore.embedded.commits import Commit
 from datastore.embedded.content import chunks_of
 from datastore.embedded.nodes import Entry
 from datastore.embedded.opened import OpenStore
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, IntegrityError
 from datastore.values import Problem
 
 __all__ = ["check_store"]
@@ -16,21 +16,24 @@ __all__ = ["check_store"]
 def check_store(store: OpenStore, *, deep: bool) -> Iterator[Problem]:
     """Yield every problem of a store.
 
-    Every commit that a ref reaches is compared with its file; of its tree, every node is hashed; of every entry that it added to
-    its parent's, the blobs are looked at. So each node, entry and blob is looked at once, however many commits share it.
+    Every commit that a ref reaches is compared with its file; of its tree, every node is hashed; of every entry that it
+    added to its parent's, the blobs are looked at. So each node, entry and blob is looked at once, however many commits
+    share it.
 
     Args:
         store: The store.
         deep: Read and hash every blob; otherwise compare sizes.
     """
-    with store.db.snapshot() as db:
-        for (text,) in db.execute("PRAGMA integrity_check").fetchall():
-            if text != "ok":
-                yield Problem(kind="store", id="meta.db", problem=text)
-        repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
-    checker = _Checker(store, deep=deep)
-    for number, name in repos:
-        yield from checker.repo(number, name)
+    try:
+        with store.db.snapshot() as db:
+            findings = [text for (text,) in db.execute("PRAGMA integrity_check").fetchall() if text != "ok"]
+            repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
+        yield from (Problem(kind="store", id="meta.db", problem=text) for text in findings)
+        checker = _Checker(store, deep=deep)
+        for number, name in repos:
+            yield from checker.repo(number, name)
+    except IntegrityError as error:  # of SQLite: without its index, nothing more can be looked at
+        yield Problem(kind="store", id="meta.db", problem=error.message)
 
 
 class _Checker:
@@ -64,18 +67,26 @@ class _Checker:
             seen.add(commit_id)
             try:
                 commit = self._load(repo, commit_id)
-                parents = [self._load(repo, parent) for parent in commit.info.parents[:1]]
             except DatastoreError as error:
                 kind = "ref" if commit_id == head else "commit"
                 yield Problem(kind=kind, id=commit_id, problem=error.message, referenced_by=ref)
                 continue
             yield from self._file(commit_id, ref)
-            yield from self._tree(commit, parents[0].info.tree if parents else self._store.trees.empty, ref)
+            yield from self._tree(commit, self._parent_tree(repo, commit), ref)
             pending.extend(commit.info.parents)
 
     def _load(self, repo: int, commit_id: str) -> Commit:
         with self._store.db.read() as db:
             return self._store.commit_from(db, repo, commit_id)
+
+    def _parent_tree(self, repo: int, commit: Commit) -> str:
+        """The tree that was checked, or will be; without it, everything of the commit is looked at."""
+        if not commit.info.parents:
+            return self._store.trees.empty
+        try:
+            return self._load(repo, commit.info.parents[0]).info.tree
+        except DatastoreError:  # named when its turn comes
+            return self._store.trees.empty
 
     def _file(self, commit_id: str, ref: str) -> Iterator[Problem]:
         try:
@@ -104,7 +115,12 @@ class _Checker:
                 yield from self._content(entry, f"{ref}/{key} (uncommitted)")
 
     def _content(self, entry: Entry, where: str) -> Iterator[Problem]:
-        for digest, size in chunks_of(entry):
+        try:
+            chunks = chunks_of(entry)
+        except IntegrityError as error:
+            yield Problem(kind="tree", id=entry.digest.hex(), problem=error.message, referenced_by=where)
+            return
+        for digest, size in chunks:
             if digest in self._blobs:
                 continue
             self._blobs.add(digest)

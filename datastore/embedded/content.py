@@ -1,6 +1,5 @@
 """From an entry of a tree to what people see of it and to its bytes."""
 
-import io
 import os
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from datastore.embedded.nodes import BLOB, CHUNKS, ERASED, Entry
 from datastore.errors import Erased, IntegrityError, UnsupportedOperation
 from datastore.names import content_type_of
 from datastore.provider import Reader
-from datastore.streams import FileReader, read_at
+from datastore.streams import FileReader, PositionedReader, read_at
 from datastore.values import Attributes, ByteRange, Digest, ObjectInfo
 
 __all__ = ["blobs_of", "chunks_of", "entry_of", "info_of", "open_entry", "retyped"]
@@ -30,9 +29,13 @@ def chunks_of(entry: Entry) -> list[tuple[bytes, int]]:
     """Return the blobs, with their sizes, that an entry's content is made of, in order."""
     if entry.kind == BLOB:
         return [(entry.digest, entry.size)]
-    if entry.kind == CHUNKS:
+    if entry.kind != CHUNKS:
+        return []
+    try:
         return [(bytes.fromhex(name), size) for name, size in msgspec.json.decode(entry.extra, type=_Chunks).chunks]
-    return []
+    except ValueError as error:
+        message = f"the list of chunks of content {entry.digest.hex()[:16]} cannot be read: {error}"
+        raise IntegrityError(message, hint="run `datastore check`") from None
 
 
 def blobs_of(entries: Iterable[Entry | None]) -> set[bytes]:
@@ -70,7 +73,7 @@ def info_of(key: str, entry: Entry, *, commit: str | None) -> ObjectInfo:
     )
 
 
-def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteRange | None) -> Reader:  # noqa: A002
+def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteRange | None) -> Reader:
     """Open the bytes of an entry, or a range of them.
 
     Raises:
@@ -87,7 +90,7 @@ def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteR
     raise UnsupportedOperation(message, hint="upgrade: pip install -U datastore-sdk")
 
 
-class ChunksReader(Reader):
+class ChunksReader(PositionedReader):
     """A reader over content that is a list of blobs.
 
     Args:
@@ -97,49 +100,25 @@ class ChunksReader(Reader):
         range: Part of the object that is wanted.
     """
 
-    def __init__(self, info: ObjectInfo, blobs: BlobFiles, chunks: list[tuple[bytes, int]], *, range: ByteRange | None) -> None:  # noqa: A002
-        super().__init__()
-        self.info = info
+    def __init__(
+        self, info: ObjectInfo, blobs: BlobFiles, chunks: list[tuple[bytes, int]], *, range: ByteRange | None
+    ) -> None:
+        start, stop = (range or ByteRange()).bounds(info.size)
+        super().__init__(info, stop - start)
         self._blobs = blobs
         self._chunks = chunks
         self._starts = [0, *accumulate(size for _, size in chunks)]
+        self._offset = start
         if self._starts[-1] != info.size:
             raise IntegrityError(f"the chunks of {info.key!r} have {self._starts[-1]} bytes instead of {info.size}")
-        self._start, self._stop = (range or ByteRange()).bounds(info.size)
-        self._position = self._start
 
-    def readable(self) -> bool:
-        """Always True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always True."""
-        return True
-
-    def tell(self) -> int:
-        """Position from the beginning of the range."""
-        return self._position - self._start
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a position; beyond the end reads nothing."""
-        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._position, os.SEEK_END: self._stop}[whence]
-        if base + offset < self._start:
-            raise io.UnsupportedOperation("cannot seek before the beginning")
-        self._position = base + offset
-        return self.tell()
-
-    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]  # pyright: ignore
-        """Fill the buffer from the chunk at the position."""
-        if self._position >= self._stop or not len(buffer):
-            return 0
-        at = bisect_right(self._starts, self._position) - 1
+    def _fill(self, buffer: memoryview, position: int) -> int:
+        """Read from the one chunk that the position is in."""
+        at = bisect_right(self._starts, self._offset + position) - 1
         digest, size = self._chunks[at]
-        inside = self._position - self._starts[at]
-        stop = min(size, self._stop - self._starts[at])
+        inside = self._offset + position - self._starts[at]
         fd = self._blobs.open(digest, size)
         try:
-            count = read_at(fd, memoryview(buffer)[: stop - inside], inside)
+            return read_at(fd, buffer[: size - inside], inside)
         finally:
             os.close(fd)
-        self._position += count
-        return count

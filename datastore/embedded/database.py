@@ -1,19 +1,21 @@
-"""Connections to the store's SQLite index: one at a time per user, write transactions under the gate, safe across fork."""
+"""Connections to the store's SQLite index: lent to one user at a time, writing under the gate, none across a fork."""
 
 import atexit
+import contextlib
 import os
 import sqlite3
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from datastore.embedded import forking
 from datastore.embedded.gate import Gate
+from datastore.embedded.readonly import WRITING, Mode, reading, stamp_of
 from datastore.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
-from datastore.errors import ConfigError, DatastoreError, IntegrityError, Unavailable
+from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, Unavailable
 
 __all__ = ["Database"]
 
@@ -34,8 +36,11 @@ _FULL_FSYNC = ("PRAGMA fullfsync=1", "PRAGMA checkpoint_fullfsync=1")
 class Database:
     """The index of one store.
 
-    Connections come from a pool and go back to it, so that threads never share one at a time and a dead thread's connection
-    is not closed by the garbage collector outside of the gate.
+    Connections come from a pool and go back to it, so that threads never share one at a time and a dead thread's
+    connection is not closed by the garbage collector outside of the gate.
+
+    Before a fork they are closed. SQLite remembers in the process' memory which locks it has; a child that inherits that
+    memory believes in locks which only its parent has, and would go on writing to a log that the parent has deleted.
 
     Args:
         path: The file `meta.db`.
@@ -48,7 +53,8 @@ class Database:
         self._gate = gate
         self._read_only = read_only
         self._lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[tuple[Mode, sqlite3.Connection]] = []
+        self._lent_now = 0
         _open.add(self)
 
     @staticmethod
@@ -60,26 +66,27 @@ class Database:
             connection.execute("PRAGMA synchronous=FULL")
             connection.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; {SCHEMA}"
-                f"INSERT OR IGNORE INTO store (one, store_id) VALUES (1, '{store_id}'); COMMIT;"  # noqa: S608 - a uuid of ours
             )
+            connection.execute("INSERT OR IGNORE INTO store (one, store_id) VALUES (1, ?)", (store_id,))
+            connection.execute("COMMIT")
         finally:
             connection.close()
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Generator[sqlite3.Connection]:
         """Lend a connection for single statements, each its own snapshot; fetch everything before leaving the block."""
         with self._lent() as connection:
             yield connection
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Generator[sqlite3.Connection]:
         """Lend a connection on which all statements see one state; fetch everything before leaving the block."""
         with self._lent() as connection:
             connection.execute("BEGIN")
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool, then: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
+    def write(self, *, durable: bool, then: Callable[[], None] | None = None) -> Generator[sqlite3.Connection]:
         """Run a write transaction under the gate; committed on leaving the block, rolled back on any exception.
 
         Args:
@@ -87,11 +94,14 @@ class Database:
                 survives the death of the process.
             then: Called after the commit, still under the gate.
         """
+        owner = os.getpid()
         with self._gate.held():
             with self._lent() as connection:
                 connection.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
+                if os.getpid() != owner:  # forked inside the block: it is the parent's transaction
+                    return
                 connection.execute("COMMIT")
             if then is not None:
                 then()
@@ -99,55 +109,71 @@ class Database:
                 self._checkpoint()
 
     @contextmanager
-    def _lent(self) -> Iterator[sqlite3.Connection]:
+    def _lent(self) -> Generator[sqlite3.Connection]:
         owner = os.getpid()
         forking.enter()
         try:
-            connection = self._take()
+            mode, connection = self._take()
             try:
                 yield connection
             finally:
                 if os.getpid() != owner:  # forked inside the block: the connection is the parent's
                     _park(connection)
                 else:
-                    self._give_back(connection)
+                    self._give_back(mode, connection)
+            if mode.stamp is not None and mode.stamp != stamp_of(self._path):
+                message = f"the store {self._path.parent} was changed while it was read without locks"
+                raise Unavailable(message, hint="try again; open it without read_only if that happens often")
         except sqlite3.Error as error:
             raise self._translated(error) from error
         finally:
             forking.leave()
 
-    def _take(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._connect()
-
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        with self._lock:
-            self._idle.append(connection)
-
-    def _connect(self) -> sqlite3.Connection:
-        if not self._path.exists():
+    def _take(self) -> tuple[Mode, sqlite3.Connection]:
+        if not self._path.is_file():
             raise IntegrityError(
                 f"the store {self._path.parent} has lost its index {self._path.name}",
                 hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
             )
-        mode = "ro" if self._read_only else "rw"
-        if self._read_only and _on_read_only_media(self._path):
-            if self._wal_size() > 0:
-                raise Unavailable(
-                    f"the store {self._path.parent} is on read-only media and was not closed before it was copied there",
-                    hint="open it once on a writable disk, then copy it again",
-                )
-            mode = "ro&immutable=1"
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        settings = _SETTINGS[1:] if self._read_only else _SETTINGS
-        for statement in (*settings, *(_FULL_FSYNC if sys.platform == "darwin" else ())):
-            connection.execute(statement)
-        self._check_version(connection)
+        _refuse_inherited(self._path)
+        mode = reading(self._path) if self._read_only else WRITING
+        with self._lock:
+            fitting = [pair for pair in self._idle if pair[0] == mode]
+            others = [pair for pair in self._idle if pair[0] != mode]
+            found = fitting.pop() if fitting else None
+            self._idle = fitting
+            self._lent_now += 1
+        try:
+            for _, outdated in others:
+                outdated.close()
+            return found or (mode, self._connect(mode))
+        except BaseException:
+            with self._lock:
+                self._lent_now -= 1
+            raise
+
+    def _give_back(self, mode: Mode, connection: sqlite3.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            with self._lock:
+                self._lent_now -= 1
+                self._idle.append((mode, connection))
+
+    def _connect(self, mode: Mode) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?{mode.query}"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._check_version(connection)
+            settings = _SETTINGS[1:] if self._read_only else _SETTINGS
+            for statement in (*settings, *(_FULL_FSYNC if sys.platform == "darwin" else ())):
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
@@ -155,7 +181,6 @@ class Database:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if application == APPLICATION_ID and version == SCHEMA_VERSION:
             return
-        connection.close()
         if application == APPLICATION_ID and version > SCHEMA_VERSION:
             message = f"the store {self._path.parent} has index version {version}; this program knows {SCHEMA_VERSION}"
             raise ConfigError(message, hint="upgrade: pip install -U datastore-sdk")
@@ -173,38 +198,59 @@ class Database:
 
     def _translated(self, error: sqlite3.Error) -> DatastoreError:
         name = getattr(error, "sqlite_errorname", "")
+        where = f"the index of the store {self._path.parent}"
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return IntegrityError(f"the index of the store {self._path.parent} is damaged: {error}", hint="run `datastore check`")
+            return IntegrityError(
+                f"{where} is damaged: {error}", hint="run `datastore check`; restore it from a backup"
+            )
         if name.startswith("SQLITE_FULL"):
-            return Unavailable(f"the disk of the store {self._path.parent} is full", hint="free some space; nothing was changed")
-        return Unavailable(f"the index of the store {self._path.parent} cannot be used now: {error} ({name})")
+            message = f"the disk of the store {self._path.parent} is full"
+            return Unavailable(message, hint="free some space; nothing was changed")
+        if name.startswith("SQLITE_READONLY"):
+            return Forbidden(f"{where} cannot be written to: {error}", hint="check the file's owner and permissions")
+        return Unavailable(f"{where} cannot be used now: {error} ({name})")
 
     def close(self) -> None:
         """Close the idle connections, under the gate: the last close writes the log back into the file."""
+        if self._read_only:
+            self.rest()
+        elif self._idle:
+            with self._gate.held():
+                forking.enter()
+                try:
+                    self.rest()
+                finally:
+                    forking.leave()
+            self._gate.close()
+
+    def rest(self) -> None:
+        """Close the idle connections without the gate.
+
+        Before a fork, the holder of the gate may be a thread that waits for the fork to end. A last close writes the log
+        back only if it gets SQLite's exclusive lock, and then nobody else has the file open.
+        """
         with self._lock:
             idle, self._idle = self._idle, []
-        if not idle:
-            return
-        if self._read_only:
-            for connection in idle:
-                connection.close()
-        else:
-            with self._gate.held():
-                for connection in idle:
-                    connection.close()
-            self._gate.close()
+        for _, connection in idle:
+            connection.close()
 
     def forget(self) -> None:
         """In a forked child: leave the parent's connections and locks alone for good."""
         self._lock = threading.Lock()
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for _, connection in idle:
             _park(connection)
+        if idle or self._lent_now:
+            with contextlib.suppress(OSError):  # the store is gone
+                _inherited.add(_file_of(self._path))
+        self._lent_now = 0
         self._gate.forget()
 
 
 _open: "weakref.WeakSet[Database]" = weakref.WeakSet()
 _parked: list[sqlite3.Connection] = []
+_inherited: set[tuple[int, int]] = set()
+"""Files that were in use at the moment of the fork, so that SQLite's memory of their locks is wrong in this process."""
 
 
 def _park(connection: sqlite3.Connection) -> None:
@@ -215,8 +261,20 @@ def _park(connection: sqlite3.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # also past the end of the interpreter
 
 
-def _on_read_only_media(path: Path) -> bool:
-    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & getattr(os, "ST_RDONLY", 1))
+def _file_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _refuse_inherited(path: Path) -> None:
+    if _inherited and _file_of(path) in _inherited:
+        message = f"this process was forked while its parent was in the middle of using the store {path.parent}"
+        raise Unavailable(message, hint='fork outside of its calls, or start processes with "spawn"')
+
+
+def _rest_all() -> None:
+    for database in list(_open):
+        database.rest()
 
 
 def _forget_all() -> None:
@@ -226,9 +284,12 @@ def _forget_all() -> None:
 
 def _close_all() -> None:
     for database in list(_open):
-        database.close()
+        # At exit there is nobody to tell; a store whose folder was deleted needs no closing.
+        with contextlib.suppress(DatastoreError, OSError):
+            database.close()
 
 
+forking.before_fork(_rest_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 atexit.register(_close_all)

@@ -1,7 +1,8 @@
 """Getting bytes onto the disk: what fsync means on each system, for one file or for many.
 
-The rules come from facts/reliability.md §2.2: a name appears only after its bytes are durable, an error of fsync is never
-answered by another fsync of the same file (the kernel may have dropped the dirty pages), `EINVAL` on a directory is tolerated.
+The rules come from facts/reliability.md §2.2: a name appears only after its bytes are durable, an error of fsync is
+never answered by another fsync of the same file (the kernel may have dropped the dirty pages), `EINVAL` on a directory
+is tolerated.
 """
 
 import ctypes
@@ -10,15 +11,43 @@ import functools
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["boot_id", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
+from datastore.errors import DatastoreError, Forbidden, Unavailable
+
+__all__ = ["boot_id", "disk_errors", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
 
 _MANY = 512
 """From this number of files on, one `syncfs` is the cheaper barrier (facts/reliability.md §0.11)."""
 _THREADS = 16
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Generator[None]:
+    """Translate what the store's disk refuses inside the block.
+
+    Raises:
+        Unavailable: It is full, or fails.
+        Forbidden: The store may not be written to.
+    """
+    try:
+        yield
+    except DatastoreError:  # some are OSErrors too
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the disk of {folder} is full"
+            raise Unavailable(message, hint="free some space, then try again; nothing was changed") from error
+        if error.errno in _NOT_ALLOWED:
+            message = f"{folder} cannot be written to: {error.strerror}"
+            raise Forbidden(message, hint="check its owner and permissions; nothing was changed") from error
+        message = f"the disk of {folder} failed: {error.strerror or error}"
+        raise Unavailable(message, hint="nothing was changed; try again, and look after that disk") from error
 
 
 @functools.cache
@@ -62,7 +91,7 @@ def fsync_directory(path: Path) -> None:
 
 def fsync_files(paths: Sequence[Path]) -> None:
     """Make files that already have their names durable, with the directories that they are in."""
-    if len(paths) >= _MANY and _syncfs(paths[0].parent):
+    if not paths or (len(paths) >= _MANY and _syncfs(paths[0].parent)):
         return
     if len(paths) <= 2:
         for path in paths:
@@ -103,7 +132,8 @@ def _syncfs(directory: Path) -> bool:
 
 def write_new(path: Path, data: bytes) -> None:
     """Write a new file and make its bytes durable; the name is only temporary, so the directory is not synced."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o444)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags, 0o444)
     try:
         view = memoryview(data)
         while view:

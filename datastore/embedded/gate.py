@@ -1,7 +1,8 @@
 """The writer gate: one lock per store that every write transaction, checkpoint and close is held under.
 
 SQLite's own busy handler starves writers, and versions before 3.51.3 can lose commits when a checkpoint races a writer
-(facts/reliability.md §1.1, §2.4); with the gate neither happens. It is a `flock` between processes plus a lock between threads.
+(facts/reliability.md §1.1, §2.4); with the gate neither happens. It is a `flock` between processes plus a lock between
+threads.
 """
 
 import os
@@ -9,10 +10,11 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datastore.embedded.durable import disk_errors
 from datastore.errors import Unavailable
 
 __all__ = ["Gate"]
@@ -64,7 +66,7 @@ class Gate:
         self._fd = -1
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Generator[None]:
         """Hold the gate; not reentrant."""
         deadline = time.monotonic() + self._timeout
         if not self._threads.acquire(timeout=self._timeout):
@@ -83,7 +85,8 @@ class Gate:
     def _lock_file(self, deadline: float) -> None:
         if self._fd < 0:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            self._fd = os.open(self._path, flags, 0o664)
+            with disk_errors(self._path.parent):
+                self._fd = os.open(self._path, flags, 0o664)
         wait = _FIRST_WAIT
         while not _try_lock(self._fd):
             if time.monotonic() > deadline:
@@ -109,7 +112,8 @@ class Gate:
         self.close()
 
     def close(self) -> None:
-        """Close the lock file; the next use opens it again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the lock file; the next use opens it again. Waits for a thread that holds the gate through it."""
+        with self._threads:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1

@@ -14,8 +14,8 @@ _TAIL = 1 << 14  # the last line is always that of a single change
 class Journal:
     """`refs.journal`: appended to after the index has changed and before the gate is let go.
 
-    Each line carries the index's `epoch`; a journal that stopped before the index's epoch lost its last lines in a crash, and
-    gets a full snapshot of the refs at the next change.
+    Each line carries the index's `epoch`; a journal that stopped before the index's epoch lost its last lines in a
+    crash, and gets a full snapshot of the refs at the next change. A torn line stays where it is, on a line of its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,12 +27,14 @@ class Journal:
         if snapshot is not None:
             lines.insert(0, {"epoch": epoch - 1, "snapshot": snapshot})
         text = "".join(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n" for line in lines)
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
-        try:
-            os.write(fd, text.encode())
-            fsync_file(fd)
-        finally:
-            os.close(fd)
+        with self._path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    text = "\n" + text
+            file.write(text.encode())
+            file.flush()
+            fsync_file(file.fileno())
 
     def last_epoch(self) -> int:
         """Return the epoch of the last whole line, 0 for a new journal, -1 if the end is torn."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from datastore.embedded.database import Database
 from datastore.embedded.disks import require_local
-from datastore.embedded.durable import fsync_directory, write_new
+from datastore.embedded.durable import disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
 
@@ -42,14 +42,14 @@ class StoreConfig(Struct, frozen=True, kw_only=True):
 class Layout:
     """The paths of one store.
 
-        config.json   format, store_id; written last, so that a folder without it is no store yet
-        meta.db       SQLite: refs, staging, index of commits and blobs
-        blobs/ab/…    content, raw, named by sha256
-        trees/…       nodes of committed trees, zstd
-        commits/…     commits, JSON
-        refs.journal  every change of a ref, one JSON line each
-        tmp/          files in the making
-        locks/        the writer gate
+    config.json   format, store_id; written last, so that a folder without it is no store yet
+    meta.db       SQLite: refs, staging, index of commits and blobs
+    blobs/ab/…    content, raw, named by sha256
+    trees/…       nodes of committed trees, zstd
+    commits/…     commits, JSON
+    refs.journal  every change of a ref, one JSON line each
+    tmp/          files in the making
+    locks/        the writer gate
     """
 
     def __init__(self, root: Path) -> None:
@@ -64,8 +64,13 @@ class Layout:
         self.gate = root / "locks" / "write.lock"
 
     def exists(self) -> bool:
-        """Whether a whole store is here."""
-        return self.config.exists()
+        """Whether a store is here, whole or damaged; what an interrupted creation left is none."""
+        return self.config.exists() or bool(self._remains())
+
+    def _remains(self) -> list[str]:
+        """What only a store has that was whole once: it begins with a commit."""
+        found = [path.name for path in (self.blobs, self.trees, self.commits) if path.is_dir() and any(path.iterdir())]
+        return found + [path.name for path in (self.journal,) if path.exists()]
 
     def read(self) -> StoreConfig:
         """Check that this is a store that this program can read, and return what it says of itself.
@@ -77,52 +82,60 @@ class Layout:
         """
         try:
             config = msgspec.json.decode(self.config.read_bytes(), type=StoreConfig)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise self._absent() from None
-        except msgspec.MsgspecError as error:
-            raise IntegrityError(f"{self.config} cannot be read: {error}", hint="put the file back from a backup") from None
-        if config.format != FORMAT or config.read_features:
-            features = f" with {', '.join(config.read_features)}" if config.read_features else ""
+        except (msgspec.MsgspecError, OSError) as error:
+            message = f"{self.config} cannot be read: {error}"
+            raise IntegrityError(message, hint="put the file back from a backup; nothing was changed") from None
+        if config.format != FORMAT or config.read_features or config.hash != "sha256":
+            unknown = [*config.read_features, *([config.hash] if config.hash != "sha256" else ())]
+            features = f" with {', '.join(unknown)}" if unknown else ""
             raise ConfigError(
                 f"the store {self.root} has format {config.format}{features}; this program knows format {FORMAT}",
                 hint="upgrade: pip install -U datastore-sdk; nothing was changed",
             )
-        missing = [name for name in (*_FOLDERS, "meta.db") if not (self.root / name).exists()]
+        missing = [name for name in _FOLDERS if not (self.root / name).is_dir()]
+        missing += [self.index.name] if not self.index.is_file() else []
         if missing:
             message = f"the store {self.root} is only half there: {', '.join(missing)} missing"
             raise IntegrityError(message, hint="put them back from a backup; nothing was changed")
         return config
 
     def _absent(self) -> NotFound | IntegrityError:
-        left = sorted(_OURS.intersection(os.listdir(self.root))) if self.root.is_dir() else []
-        if "meta.db" in left and any(self.commits.glob("*")):
-            message = f"the store {self.root} has lost its config.json; {', '.join(left)} are there"
+        remains = self._remains()
+        if remains and not self.config.exists():  # in this order: somebody may be creating the store right now
+            message = f"the store {self.root} has lost its config.json; it has {', '.join(remains)}"
             return IntegrityError(message, hint="put the file back from a backup; nothing was changed")
-        return NotFound(f"no store at {self.root}", hint="ds.create_repo(name) makes one, or set DATASTORE_STORE to its folder")
+        return NotFound(
+            f"no store at {self.root}", hint="ds.create_repo(name) makes one, or set DATASTORE_STORE to its folder"
+        )
 
     def create(self) -> None:
         """Make a store here, or finish what an interrupted creation began. Harmless where one exists."""
-        if self.exists():
+        if self.config.exists():
             return
         require_local(self.root)
-        self.root.mkdir(parents=True, exist_ok=True)
         self._refuse_foreign_folder()
-        (self.root / "locks").mkdir(exist_ok=True)
-        gate = Gate(self.gate)
-        try:
-            with gate.held():
-                if not self.exists():
-                    self._create_here()
-        finally:
-            gate.close()
+        with disk_errors(self.root):
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            gate = Gate(self.gate)
+            try:
+                with gate.held():
+                    if not self.config.exists():
+                        self._create_here()
+            finally:
+                gate.close()
 
     def _refuse_foreign_folder(self) -> None:
-        foreign = sorted(set(os.listdir(self.root)) - _OURS)
+        if isinstance(error := self._absent(), IntegrityError):
+            raise error
+        there = next((folder for folder in (self.root, *self.root.parents) if folder.exists()), self.root)
+        if not there.is_dir():
+            raise ValidationError(f"{there} is a file, no folder", hint="choose an empty or new folder")
+        foreign = sorted(set(os.listdir(there)) - _OURS) if there == self.root else []
         if foreign:
             message = f"{self.root} is not a store, and it is not empty: it has {foreign[0]!r}"
             raise ValidationError(message, hint="choose an empty or new folder")
-        if self.index.exists() and any(self.commits.glob("*")):
-            raise self._absent()
 
     def _create_here(self) -> None:
         config = StoreConfig(format=FORMAT, store_id=str(uuid.uuid4()))

@@ -58,7 +58,9 @@ def three_way(
     return merged
 
 
-def _joined(source: Iterable[Row], dest: Iterable[Row]) -> Iterator[tuple[str, Entry | None, Entry | None, Entry | None, bool]]:
+def _joined(
+    source: Iterable[Row], dest: Iterable[Row]
+) -> Iterator[tuple[str, Entry | None, Entry | None, Entry | None, bool]]:
     """Yield the source's rows, each with dest's value of the key and whether dest changed it too."""
     others = iter(dest)
     other = next(others, None)

@@ -495,6 +495,7 @@ def _integers(code: str, column: bytes) -> "array[int]":
 
 
 def _content_types(types: list[str], codes: bytes, count: int) -> list[str]:
+    types = [sys.intern(content_type) for content_type in types]  # rows of two nodes are compared by identity first
     if len(types) < 2 and not codes:
         return types * count
     return [types[code] for code in _integers("H", codes)]

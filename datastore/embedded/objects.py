@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from datastore.embedded.durable import fsync_directory, write_new
+from datastore.embedded.durable import disk_errors, fsync_directory, write_new
 
 __all__ = ["Drafts", "ObjectFiles"]
 
@@ -39,8 +39,12 @@ class ObjectFiles:
     def put_new(self, objects: Mapping[str, bytes]) -> None:
         """Make all of them durable: bytes first, names after that. What exists already is left alone."""
         missing = {name: data for name, data in objects.items() if not (self._folder / name).exists()}
-        if not missing:
-            return
+        with disk_errors(self._folder.parent):
+            self._write(missing)
+            # Also for names that were there: whoever made them may not have come to this line yet.
+            fsync_directory(self._folder)
+
+    def _write(self, missing: Mapping[str, bytes]) -> None:
         drafts = {self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}": name for name in missing}
         try:
             if len(drafts) <= 2:
@@ -48,14 +52,13 @@ class ObjectFiles:
                     write_new(draft, missing[name])
             else:
                 with ThreadPoolExecutor(min(_THREADS, len(drafts))) as pool:
-                    list(pool.map(lambda pair: write_new(pair[0], missing[pair[1]]), drafts.items()))
+                    list(pool.map(write_new, drafts, missing.values()))
             for draft, name in drafts.items():
                 draft.replace(self._folder / name)
         except BaseException:
             for draft in drafts:
                 draft.unlink(missing_ok=True)
             raise
-        fsync_directory(self._folder)
 
     def __contains__(self, object_id: str) -> bool:
         return (self._folder / object_id).exists()

@@ -2,9 +2,8 @@
 
 import contextlib
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from datastore.embedded import commits, refs
@@ -45,6 +44,7 @@ class OpenStore:
         self.id = config.store_id
         self.layout = layout
         self.read_only = read_only or bool(config.write_features)
+        self._write_features = config.write_features
         if not self.read_only:
             require_local(layout.root)
         self.clock = clock
@@ -55,16 +55,19 @@ class OpenStore:
         self.trees = Trees(Drafts(self.node_files))
         self._journal = Journal(layout.journal)
         self._commits: dict[tuple[int, str], Commit] = {}
-        self._commits_lock = threading.Lock()
 
     def require_writable(self) -> None:
         """Raise `Forbidden` if this store was opened for reading only."""
+        if self._write_features:
+            features = ", ".join(map(repr, self._write_features))
+            message = f"this program cannot write to the store {self.layout.root}: it does not know {features}"
+            raise Forbidden(message, hint="upgrade: pip install -U datastore-sdk; nothing was changed")
         if self.read_only:
             message = f"the store {self.layout.root} is open for reading only"
             raise Forbidden(message, hint="open it without read_only; nothing was changed")
 
     @contextmanager
-    def changing_refs(self, change: dict[str, object]) -> Iterator[sqlite3.Connection]:
+    def changing_refs(self, change: dict[str, object]) -> Generator[sqlite3.Connection]:
         """Run a durable transaction that changes a ref, and put `change` (which may grow inside the block) into the journal."""
         self.require_writable()
         state: dict[str, dict[str, object] | None] = {"snapshot": None}
@@ -89,10 +92,10 @@ class OpenStore:
         if (found := self._commits.get(key)) is None:
             with self.db.read() as db:
                 found = self.commit_from(db, repo, commit_id)
-            with self._commits_lock:
-                if len(self._commits) >= _CACHED_COMMITS:
-                    self._commits.clear()
-                self._commits[key] = found
+            # No lock, which a forked child could inherit held: each step is whole by itself, and a lost entry is read again.
+            if len(self._commits) >= _CACHED_COMMITS:
+                self._commits.clear()
+            self._commits[key] = found
         return found
 
     @staticmethod
@@ -105,7 +108,9 @@ class OpenStore:
         return Commit(commits.decode(commit_id, row[0]), int(row[1]))
 
     @staticmethod
-    def index_commit(db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int) -> None:
+    def index_commit(
+        db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int
+    ) -> None:
         """Add a commit, whose file is durable, to the index."""
         query = "INSERT INTO commits (repo, id, tree, generation, op_id, body) VALUES (?, ?, ?, ?, ?, ?)"
         db.execute(query, (repo, info.id, info.tree, generation, op_id, body))
@@ -113,18 +118,21 @@ class OpenStore:
     def publish(self, db: sqlite3.Connection, drafts: list[Draft]) -> None:
         """Give drafts their names within a write transaction, unless the store is known to hold their bytes whole.
 
-        Check, name and the staged row that needs the blob are one transaction, which `collect` is ordered against: a blob
-        cannot go between the check and the row.
+        Check, name and the staged row that needs the blob are one transaction, which `collect` is ordered against: a
+        blob cannot go between the check and the row. A file that went missing, or is short, is written anew.
         """
         boot = boot_id()
         for draft in drafts:
             row = db.execute("SELECT durable, boot FROM blobs WHERE digest = ?", (draft.digest,)).fetchone()
-            if row is not None and (row[0] or row[1] == boot):
+            durable, known = (row[0], row[0] or row[1] == boot) if row is not None else (0, False)
+            if known and self.blobs.has(draft.digest, draft.size):
                 draft.discard()
                 continue
             self.blobs.publish(draft)
-            values = (draft.digest, draft.size, boot)
-            db.execute("INSERT OR REPLACE INTO blobs (digest, size, durable, boot) VALUES (?, ?, 0, ?)", values)
+            if durable:
+                self.blobs.sync([draft.digest])
+            values = (draft.digest, draft.size, durable, boot)
+            db.execute("INSERT OR REPLACE INTO blobs (digest, size, durable, boot) VALUES (?, ?, ?, ?)", values)
 
     def make_durable(self, digests: set[bytes]) -> list[bytes]:
         """Make blobs survive power loss; return those that were not known to, for `mark_durable`.
@@ -145,7 +153,9 @@ class OpenStore:
         except OSError as error:
             # The kernel may have dropped what it could not write, and would say yes to the next fsync.
             with self.db.write(durable=True) as db:
-                db.executemany("UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d, _ in pending])
+                db.executemany(
+                    "UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d, _ in pending]
+                )
             message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
             raise Unavailable(message, hint="nothing was committed; the changes are still uncommitted") from error
         return [digest for digest, _ in pending]

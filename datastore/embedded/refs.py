@@ -114,8 +114,10 @@ def refuse_taken_name(db: sqlite3.Connection, repo: int, name: str) -> None:
         raise AlreadyExists(f"there is a tag {name!r} already", hint="choose another name; tags never move")
 
 
-def resolve(db: sqlite3.Connection, repo: int, expression: RefExpression, *, load: Load) -> tuple[str, BranchRow | None]:
-    """Return (commit id, branch if the expression's name is one): full id, branch, tag, id prefix, in lakeFS's order."""
+def resolve(
+    db: sqlite3.Connection, repo: int, expression: RefExpression, *, load: Load
+) -> tuple[str, BranchRow | None]:
+    """Return (commit id, branch if the name is one); looks for full id, branch, tag, id prefix: lakeFS's order."""
     name = expression.name
     branch: BranchRow | None = None
     if is_commit_id(name):
@@ -128,7 +130,9 @@ def resolve(db: sqlite3.Connection, repo: int, expression: RefExpression, *, loa
     if found is None:
         raise _unknown_ref(db, repo, name)
     if expression.committed and branch is None:
-        raise ValidationError(f"ref '{name}@': {name!r} is not a branch", hint="leave the '@' out: it has no uncommitted changes")
+        raise ValidationError(
+            f"ref '{name}@': {name!r} is not a branch", hint="leave the '@' out: it has no uncommitted changes"
+        )
     for kind, count in expression.steps:
         found = _step(found, kind, count, load=load, name=name)
     return found, branch
@@ -142,7 +146,10 @@ def _by_prefix(db: sqlite3.Connection, repo: int, prefix: str) -> str | None:
     query = "SELECT id FROM commits WHERE repo = ? AND id >= ? AND id < ? LIMIT 3"
     found = [row[0] for row in db.execute(query, (repo, prefix, prefix + "g"))]
     if len(found) > 1:
-        raise ValidationError(f"{prefix!r} is the beginning of several commit ids", hint=f"write more digits: {', '.join(i[:16] for i in found)}")
+        raise ValidationError(
+            f"{prefix!r} is the beginning of several commit ids",
+            hint=f"write more digits: {', '.join(i[:16] for i in found)}",
+        )
     return found[0] if found else None
 
 
@@ -161,7 +168,9 @@ def _step(commit_id: str, kind: str, count: int, *, load: Load, name: str) -> st
         index = 0 if kind == "~" else count - 1
         if index >= len(parents):
             have = f"has {len(parents)} parent{'s' if len(parents) != 1 else ''}"
-            raise NotFound(f"{name}{kind}{count} goes too far back: commit {commit_id[:8]} {have}", hint="`log` shows the commits")
+            raise NotFound(
+                f"{name}{kind}{count} goes too far back: commit {commit_id[:8]} {have}", hint="`log` shows the commits"
+            )
         commit_id = parents[index]
     return commit_id
 
@@ -182,9 +191,14 @@ def next_epoch(db: sqlite3.Connection) -> int:
 
 
 def move_branch(db: sqlite3.Connection, row: BranchRow, head: str) -> bool:
-    """Compare-and-swap the head of a branch, together with everything that `gen` stands for; tell whether it took place."""
-    query = "UPDATE branches SET head = ?, gen = gen + 1 WHERE repo = ? AND name = ? AND head = ? AND gen = ?"
-    return db.execute(query, (head, row.repo, row.name, row.head, row.gen)).rowcount == 1
+    """Compare-and-swap the head of a branch, with everything that `gen` stands for; tell whether it took place.
+
+    The token tells the branch from another one that was made under its name meanwhile.
+    """
+    query = (
+        "UPDATE branches SET head = ?, gen = gen + 1 WHERE repo = ? AND name = ? AND head = ? AND gen = ? AND token = ?"
+    )
+    return db.execute(query, (head, row.repo, row.name, row.head, row.gen, row.token)).rowcount == 1
 
 
 def snapshot(db: sqlite3.Connection) -> dict[str, object]:

@@ -9,13 +9,23 @@ from datastore.embedded.branch import EmbeddedRef
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
 from datastore.embedded.nodes import Entry
+from datastore.embedded.objects import Drafts
 from datastore.embedded.opened import OpenStore
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.embedded.trees import Trees
 from datastore.errors import Forbidden, MergeConflict, NotFound, NothingToCommit, ValidationError, nearest
 from datastore.names import check_branch, check_metadata, check_tag, parse_ref
-from datastore.values import BranchInfo, Change, CommitInfo, CommitRequest, KeyConflict, ObjectInfo, Side, Strategy, TagInfo
+from datastore.values import (
+    BranchInfo,
+    Change,
+    CommitInfo,
+    CommitRequest,
+    KeyConflict,
+    ObjectInfo,
+    Side,
+    Strategy,
+    TagInfo,
+)
 
 __all__ = ["EmbeddedRepo"]
 
@@ -94,9 +104,14 @@ class EmbeddedRepo:
             row = refs.require_branch(db, repo, name)
             default = db.execute("SELECT default_branch FROM repos WHERE id = ?", (repo,)).fetchone()[0]
             if name == default:
-                raise Forbidden(f"branch {name!r} is the default branch of {self.name!r}", hint="delete the repo, or another branch")
+                raise Forbidden(
+                    f"branch {name!r} is the default branch of {self.name!r}", hint="delete the repo, or another branch"
+                )
             if row.protected:
-                raise Forbidden(f"branch {name!r} is protected", hint=f"repo.branch({name!r}).protect(on=False) first, if you mean it")
+                raise Forbidden(
+                    f"branch {name!r} is protected",
+                    hint=f"repo.branch({name!r}).protect(on=False) first, if you mean it",
+                )
             if row.hidden:
                 staging.drop(db, row.token)
             else:
@@ -158,7 +173,9 @@ class EmbeddedRepo:
 
     # history
 
-    def log(self, ref: str, *, key: str | None = None, limit: int | None = None, first_parent: bool = False) -> Iterator[CommitInfo]:
+    def log(
+        self, ref: str, *, key: str | None = None, limit: int | None = None, first_parent: bool = False
+    ) -> Iterator[CommitInfo]:
         """Yield commits, newest first."""
         start = self.commit_of(ref).id
         repo = self._number()
@@ -214,10 +231,10 @@ class EmbeddedRepo:
         """Turn the uncommitted changes of a branch into a commit."""
         _check_request(request)
 
-        def plan(now: Snapshot, trees: Trees) -> Plan:
+        def plan(now: Snapshot, drafts: Drafts) -> Plan:
             if now.branch.protected:
                 raise Forbidden(f"branch {branch!r} is protected: it takes changes only by merge and revert")
-            tree = trees.apply(now.tree, now.staged)
+            tree = self.store.trees.apply(now.tree, now.staged, into=drafts)
             if tree == now.tree and not request.allow_empty:
                 raise self._nothing_to_commit(now.branch)
             return Plan(tree, (now.branch.head,), takes_staged=True)
@@ -236,8 +253,12 @@ class EmbeddedRepo:
         if key and head != branch.head:
             taker = next(self.log(branch.head, key=key, limit=1), None)
             if taker is not None:
-                message = f"nothing to commit on {branch.name!r}: commit {taker.id[:8]} by {taker.author} took your changes"
-                return NothingToCommit(message, hint='they are safe; pass empty="skip" if other writers commit on this branch')
+                message = (
+                    f"nothing to commit on {branch.name!r}: commit {taker.id[:8]} by {taker.author} took your changes"
+                )
+                return NothingToCommit(
+                    message, hint='they are safe; pass empty="skip" if other writers commit on this branch'
+                )
         message = f"branch {branch.name!r} of {self.name!r} has no uncommitted changes"
         return NothingToCommit(message, hint='write something first, or pass empty="skip" (or "allow")')
 
@@ -246,13 +267,19 @@ class EmbeddedRepo:
         theirs, ours = self.commit_of(source), self.commit_of(into)
         base = self.merge_base(theirs.id, ours.id)
         base_tree = base.tree if base else self.store.trees.empty
-        merged = self._three_way(self.store.trees, base_tree, theirs.tree, ours.tree)
+        merged = self._three_way(base_tree, theirs.tree, ours.tree)
         return _conflict_values(merged, base, theirs, ours)
 
-    @staticmethod
     def _three_way(
-        trees: Trees, base: str, source: str, dest: str, *, strategy: Strategy | None = None, choose: Mapping[str, Side] | None = None
+        self,
+        base: str,
+        source: str,
+        dest: str,
+        *,
+        strategy: Strategy | None = None,
+        choose: Mapping[str, Side] | None = None,
     ) -> Merged:
+        trees = self.store.trees
         return three_way(trees.diff(base, source), trees.diff(base, dest), strategy=strategy, choose=choose)
 
     def merge(
@@ -270,26 +297,28 @@ class EmbeddedRepo:
         _check_sides(strategy, choose)
         theirs = self.commit_of(source)
 
-        def plan(now: Snapshot, trees: Trees) -> Plan:
+        def plan(now: Snapshot, drafts: Drafts) -> Plan:
             _refuse_uncommitted(now)
             base = self.merge_base(theirs.id, now.branch.head)
             if base is not None and base.id == theirs.id and not request.allow_empty:
                 message = f"all of {source!r} is in {into!r} already"
                 raise NothingToCommit(message, hint="commit something on the source branch first")
-            base_tree = base.tree if base else trees.empty
-            merged = self._three_way(trees, base_tree, theirs.tree, now.tree, strategy=strategy, choose=choose)
+            base_tree = base.tree if base else self.store.trees.empty
+            merged = self._three_way(base_tree, theirs.tree, now.tree, strategy=strategy, choose=choose)
             if merged.conflicts:
                 ours = self.store.commit(now.branch.repo, now.branch.head).info
                 raise _merge_conflict(_conflict_values(merged, base, theirs, ours), source, into)
             parents = (now.branch.head,) if squash else (now.branch.head, theirs.id)
-            return Plan(trees.apply(now.tree, merged.edits), parents)
+            return Plan(self.store.trees.apply(now.tree, merged.edits, into=drafts), parents)
 
         return advance(self.store, self.name, into, request, plan)
 
     def revert(self, branch: str, commit: str, request: CommitRequest, *, parent: int = 1) -> CommitInfo:
         """Commit the opposite of a commit."""
         undone = self.commit_of(commit)
-        return self._replay(branch, request, undone, self._parent_of(undone, parent), what=f"the opposite of {undone.id[:8]}")
+        return self._replay(
+            branch, request, undone, self._parent_of(undone, parent), what=f"the opposite of {undone.id[:8]}"
+        )
 
     def cherry_pick(self, branch: str, commit: str, request: CommitRequest, *, parent: int = 1) -> CommitInfo:
         """Commit the changes of one commit onto a branch."""
@@ -319,13 +348,13 @@ class EmbeddedRepo:
         old = before.tree if before else self.store.trees.empty
         new = after.tree if after else self.store.trees.empty
 
-        def plan(now: Snapshot, trees: Trees) -> Plan:
+        def plan(now: Snapshot, drafts: Drafts) -> Plan:
             _refuse_uncommitted(now)
-            merged = self._three_way(trees, old, new, now.tree)
+            merged = self._three_way(old, new, now.tree)
             if merged.conflicts:
                 ours = self.store.commit(now.branch.repo, now.branch.head).info
                 raise _merge_conflict(_conflict_values(merged, before, after, ours), what, branch)
-            tree = trees.apply(now.tree, merged.edits)
+            tree = self.store.trees.apply(now.tree, merged.edits, into=drafts)
             if tree == now.tree and not request.allow_empty:
                 raise NothingToCommit(f"{what} changes nothing on {branch!r}", hint="its changes are there already")
             return Plan(tree, (now.branch.head,))
@@ -349,7 +378,9 @@ class EmbeddedRepo:
         present = view.entries(key)
         if not wanted and not present:
             raise view.no_such_key(key)
-        edits: Edits = {name: wanted.get(name) for name in {*wanted, *present} if not _same(wanted.get(name), present.get(name))}
+        edits: Edits = {
+            name: wanted.get(name) for name in {*wanted, *present} if not _same(wanted.get(name), present.get(name))
+        }
         if edits:
             view.stage(edits)
         return len(edits)
@@ -359,7 +390,9 @@ class EmbeddedRepo:
         self.store.close()
 
 
-def _content_changes(rows: Iterable[tuple[str, Entry | None, Entry | None]]) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+def _content_changes(
+    rows: Iterable[tuple[str, Entry | None, Entry | None]],
+) -> Iterator[tuple[str, Entry | None, Entry | None]]:
     """Leave out rows whose sides differ in nothing but time."""
     return (row for row in rows if not _same(row[1], row[2]))
 
@@ -379,7 +412,9 @@ def _conflict_values(
 ) -> list[KeyConflict]:
     ids = [commit.id if commit else None for commit in (base, source, dest)]
     return [
-        KeyConflict(key=key, base=_info(key, old, ids[0]), source=_info(key, theirs, ids[1]), dest=_info(key, ours, ids[2]))
+        KeyConflict(
+            key=key, base=_info(key, old, ids[0]), source=_info(key, theirs, ids[1]), dest=_info(key, ours, ids[2])
+        )
         for key, old, theirs, ours in merged.conflicts
     ]
 
@@ -401,7 +436,9 @@ def _refuse_uncommitted(now: Snapshot) -> None:
 
 def _check_request(request: CommitRequest) -> None:
     if not request.message.strip():
-        raise ValidationError("a commit needs a message", hint='say in a few words what changed: commit("Drop duplicates")')
+        raise ValidationError(
+            "a commit needs a message", hint='say in a few words what changed: commit("Drop duplicates")'
+        )
     check_metadata(request.metadata)
 
 
@@ -411,4 +448,3 @@ def _check_sides(strategy: str | None, choose: Mapping[str, str] | None) -> None
     for key, side in (choose or {}).items():
         if side not in {"source", "dest"}:
             raise ValidationError(f"choose[{key!r}] is {side!r}", hint='"source" or "dest"')
-

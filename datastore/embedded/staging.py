@@ -17,10 +17,11 @@ __all__ = [
     "drop",
     "first_keys",
     "forget_committed",
+    "move",
     "latest",
     "overlay",
-    "rows",
     "row_of",
+    "rows",
     "stage",
     "unstage",
 ]
@@ -31,24 +32,38 @@ _Values = tuple[bytes | None, int, int, str, str, int, str]
 
 
 def _entry(values: _Values) -> Entry | None:
-    digest, *rest = values
-    return None if digest is None else Entry(digest, *rest)
+    digest, size, modified, content_type, metadata, kind, extra = values
+    return None if digest is None else Entry(digest, size, modified, content_type, metadata, kind, extra)
 
 
 def row_of(db: sqlite3.Connection, token: int, key: str) -> tuple[bool, Entry | None]:
     """Return (whether the key is staged, its entry; None says deleted)."""
-    found = db.execute(f"SELECT {_COLUMNS} FROM staging WHERE token = ? AND key = ?", (token, key)).fetchone()
+    if not _is_unicode(key):
+        return False, None
+    query = f"SELECT {_COLUMNS} FROM staging WHERE token = ? AND key = ?"  # noqa: S608 - a constant
+    found = db.execute(query, (token, key)).fetchone()
     return (False, None) if found is None else (True, _entry(found))
 
 
-def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", start: str = "") -> Edits:
+def rows(db: sqlite3.Connection, token: int, *, prefix: str = "") -> Edits:
     """Return the staged rows under a prefix, in key order."""
-    query, values = _range(f"SELECT key, {_COLUMNS} FROM staging", token, prefix, max(prefix, start))
-    return {key: _entry(rest) for key, *rest in db.execute(f"{query} ORDER BY key", values)}  # pyright: ignore[reportArgumentType]
+    if not _is_unicode(prefix):
+        return {}
+    query, values = _range(f"SELECT key, {_COLUMNS} FROM staging", token, prefix)  # noqa: S608 - a constant
+    return {row[0]: _entry(row[1:]) for row in db.execute(f"{query} ORDER BY key", values)}
 
 
-def _range(query: str, token: int, prefix: str, start: str) -> tuple[str, list[int | str]]:
-    values: list[int | str] = [token, start]
+def _is_unicode(text: str) -> bool:
+    """Whether SQLite can hold it; nothing is stored under any other key."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _range(query: str, token: int, prefix: str) -> tuple[str, list[int | str]]:
+    values: list[int | str] = [token, prefix]
     query += " WHERE token = ? AND key >= ?"
     if (end := after_prefix(prefix)) is not None:
         query += " AND key < ?"
@@ -68,10 +83,13 @@ def count(db: sqlite3.Connection, token: int) -> int:
 
 def first_keys(db: sqlite3.Connection, token: int, *, limit: int = 10) -> list[str]:
     """Return the first staged keys."""
-    return [row[0] for row in db.execute("SELECT key FROM staging WHERE token = ? ORDER BY key LIMIT ?", (token, limit))]
+    query = "SELECT key FROM staging WHERE token = ? ORDER BY key LIMIT ?"
+    return [row[0] for row in db.execute(query, (token, limit))]
 
 
-def decide(committed: Entry | None, staged: tuple[bool, Entry | None], wanted: Entry | None) -> Literal["keep", "unstage", "stage"]:
+def decide(
+    committed: Entry | None, staged: tuple[bool, Entry | None], wanted: Entry | None
+) -> Literal["keep", "unstage", "stage"]:
     """Decide what a put or delete does to the staged rows.
 
     Content that is there already keeps its old row with its old time, so that writing the same again is no change.
@@ -96,13 +114,21 @@ def _same(a: Entry | None, b: Entry | None) -> bool:
 def stage(db: sqlite3.Connection, token: int, edits: Edits) -> None:
     """Put rows over what is staged."""
     seq = int(db.execute("UPDATE store SET seq = seq + 1 RETURNING seq").fetchone()[0])
-    absent = (None, 0, 0, "", "", 0, "")
-    db.executemany(
-        f"INSERT OR REPLACE INTO staging (token, key, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (token, key, seq, *(absent if e is None else (e.digest, e.size, e.modified, e.content_type, e.metadata, e.kind, e.extra)))
-            for key, e in edits.items()
-        ),
+    query = f"INSERT OR REPLACE INTO staging (token, key, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    db.executemany(query, ((token, key, seq, *_values(entry)) for key, entry in edits.items()))
+
+
+def _values(entry: Entry | None) -> _Values:
+    if entry is None:
+        return None, 0, 0, "", "", 0, ""
+    return (
+        entry.digest,
+        entry.size,
+        entry.modified,
+        entry.content_type,
+        entry.metadata,
+        entry.kind,
+        entry.extra,
     )
 
 
@@ -114,17 +140,27 @@ def unstage(db: sqlite3.Connection, token: int, keys: Iterable[str]) -> None:
 
 def drop(db: sqlite3.Connection, token: int, *, key: str | None = None, prefix: str | None = None) -> int:
     """Take away all rows, one key's, or those under a prefix, and return how many."""
+    if not _is_unicode(key or prefix or ""):
+        return 0
     if key is not None:
         done = db.execute("DELETE FROM staging WHERE token = ? AND key = ?", (token, key))
     else:
-        done = db.execute(*_range("DELETE FROM staging", token, prefix or "", prefix or ""))
+        done = db.execute(*_range("DELETE FROM staging", token, prefix or ""))
     _touch(db, token)
     return done.rowcount
 
 
-def forget_committed(db: sqlite3.Connection, token: int, *, up_to: int) -> None:
-    """Take away the rows that a commit took; rows that were staged after its snapshot stay."""
+def forget_committed(db: sqlite3.Connection, token: int, taken: Edits, *, up_to: int) -> None:
+    """Take away the rows that a commit took; what was staged after its snapshot stays, unless it is the same again."""
     db.execute("DELETE FROM staging WHERE token = ? AND seq <= ?", (token, up_to))
+    later = rows(db, token)
+    same = [key for key, entry in later.items() if key in taken and _same(entry, taken[key])]
+    db.executemany("DELETE FROM staging WHERE token = ? AND key = ?", ((token, key) for key in same))
+
+
+def move(db: sqlite3.Connection, old: int, new: int) -> None:
+    """Hand all rows on to another staging area."""
+    db.execute("UPDATE staging SET token = ? WHERE token = ?", (new, old))
 
 
 def _touch(db: sqlite3.Connection, token: int) -> None:

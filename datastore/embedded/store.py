@@ -1,6 +1,6 @@
 """The embedded store as the registry and the namespace see it: a folder that holds repos."""
 
-import threading
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -44,7 +44,6 @@ class EmbeddedStore:
         self._layout = Layout(path.expanduser().absolute())
         self._read_only = read_only
         self._clock = clock
-        self._lock = threading.Lock()
         self._opened: OpenStore | None = None
 
     def __repr__(self) -> str:
@@ -61,22 +60,23 @@ class EmbeddedStore:
         return self._open().id
 
     def exists(self) -> bool:
-        """Whether the store is there."""
+        """Whether a store is there, be it damaged."""
         return self._layout.exists()
 
     def _open(self) -> OpenStore:
         opened = self._opened
         if opened is None:
-            opened = OpenStore(self._layout, read_only=self._read_only, clock=self._clock)
-            with self._lock:
-                opened = self._opened = self._opened or opened
+            # No lock, which a forked child could inherit held: two threads may open it twice, and both openings work.
+            opened = self._opened = OpenStore(self._layout, read_only=self._read_only, clock=self._clock)
         return opened
 
     def repos(self) -> Sequence[str]:
         """Return the names of the repos, sorted; none if there is no store yet."""
-        if not self.exists():
+        try:
+            store = self._open()
+        except NotFound:
             return []
-        with self._open().db.read() as db:
+        with store.db.read() as db:
             return [row[0] for row in db.execute("SELECT name FROM repos ORDER BY name")]
 
     def repo(self, name: str) -> EmbeddedRepo:
@@ -94,6 +94,8 @@ class EmbeddedStore:
             self._layout.create()
         store = self._open()
         store.require_writable()
+        with store.db.read() as db:
+            _refuse_taken_name(db, name)
         info = CommitInfo(
             id="",
             parents=(),
@@ -108,8 +110,7 @@ class EmbeddedStore:
         store.commit_files.put_new({commit_id: body})
         change: dict[str, object] = {"do": "create-repo", "repo": name, "branch": default_branch, "new": commit_id}
         with store.changing_refs(change) as db:
-            if db.execute("SELECT 1 FROM repos WHERE name = ?", (name,)).fetchone():
-                raise AlreadyExists(f"there is a repo {name!r} already", hint="use exist_ok=True, or choose another name")
+            _refuse_taken_name(db, name)
             query = "INSERT INTO repos (name, default_branch) VALUES (?, ?) RETURNING id"
             repo = int(db.execute(query, (name, default_branch)).fetchone()[0])
             store.index_commit(db, repo, commits.decode(commit_id, body), body, op_id=op_id, generation=1)
@@ -135,8 +136,7 @@ class EmbeddedStore:
         check_repo(new_name)
         with self._open().changing_refs({"do": "rename-repo", "repo": name, "new": new_name}) as db:
             repo = refs.repo_id(db, name)
-            if db.execute("SELECT 1 FROM repos WHERE name = ?", (new_name,)).fetchone():
-                raise AlreadyExists(f"there is a repo {new_name!r} already", hint="choose another name")
+            _refuse_taken_name(db, new_name)
             db.execute("UPDATE repos SET name = ? WHERE id = ?", (new_name, repo))
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
@@ -147,6 +147,11 @@ class EmbeddedStore:
         """Close the index; the next verb opens it again."""
         if self._opened is not None:
             self._opened.close()
+
+
+def _refuse_taken_name(db: sqlite3.Connection, name: str) -> None:
+    if db.execute("SELECT 1 FROM repos WHERE name = ?", (name,)).fetchone():
+        raise AlreadyExists(f"there is a repo {name!r} already", hint="use exist_ok=True, or choose another name")
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,12 +35,14 @@ Row: TypeAlias = tuple[str, Entry]
 Edits: TypeAlias = Mapping[str, Entry | None]
 Change: TypeAlias = tuple[str, Entry | None, Entry | None]
 Span: TypeAlias = tuple[Rows, int, int]
+# A node that a diff has not loaded yet: digest, parent (the root has none), row in the parent. Plain: there are many.
+Branch: TypeAlias = tuple[bytes, Node | None, int]
 
 EMPTY: Final = id_of(encode(0, Rows()))
 """The root of the tree without entries. Its node need not be in any store."""
 
 _BATCH: Final = 1024  # rows between two looks at where a node ends, while building
-_WIDTH: Final = 64  # rows compared at once by a diff
+_WIDTH: Final = 256  # rows compared at once by a diff
 
 
 class NodeStore(Protocol):
@@ -120,11 +122,16 @@ class Trees:
         node = self._load(root)
         return node.count, node.size
 
-    def apply(self, root: str, edits: Edits) -> str:
+    def apply(self, root: str, edits: Edits, *, into: NodeStore | None = None) -> str:
         """Set (or, with None, remove) the entries of these keys; return the root of the result.
 
         Writes the nodes that are new, children first: none if nothing changes, about one per level for a change. The
         work grows with the edits, not with the tree. Reads none of what it writes.
+
+        Args:
+            root: The tree.
+            edits: By key.
+            into: Where new nodes go, if not to the store that is read from.
 
         Raises:
             ValidationError: The format cannot hold an entry; nothing was written.
@@ -134,7 +141,7 @@ class Trees:
             if entry is not None:
                 check_row(key, entry)
         top = self._load(root)
-        writer = _Writer(self._store)
+        writer = _Writer(into or self._store)
         for level in range(top.level + 1):
             edits = self._rewrite(top, level, edits, writer)
             if not edits:
@@ -165,7 +172,7 @@ class Trees:
         first, end = prefix, prefix_end(prefix)
         if a == b:
             return
-        sides = [[_Branch(bytes.fromhex(root), None, 0)] for root in (a, b)]
+        sides: list[list[Branch]] = [[(bytes.fromhex(root), None, 0)] for root in (a, b)]
         levels = [self._load(root).level for root in (a, b)]
         while any(levels):
             deepest = max(levels)
@@ -173,8 +180,8 @@ class Trees:
                 if levels[side] == deepest:
                     sides[side] = [part for branch in sides[side] for part in self._branches(branch, first, end)]
                     levels[side] -= 1
-            shared = {branch.digest for branch in sides[0]} & {branch.digest for branch in sides[1]}
-            sides = [[branch for branch in branches if branch.digest not in shared] for branches in sides]
+            shared = {digest for digest, _, _ in sides[0]} & {digest for digest, _, _ in sides[1]}
+            sides = [[branch for branch in branches if branch[0] not in shared] for branches in sides]
         spans = [chain.from_iterable(self._spans(self._grown(leaf), first, end) for leaf in leaves) for leaves in sides]
         yield from _changes(_Cursor(spans[0]), _Cursor(spans[1]))
 
@@ -197,8 +204,12 @@ class Trees:
             seen: Ids that need no check, nor what is below them; grows by those of this tree.
         """
         pending = [_Place(root, None, 0, "", last=True)] if root != EMPTY else []
+        here: set[str] = set()
         while pending:
             place = pending.pop()
+            if place.node_id in here:
+                yield place.node_id, "it is in one tree twice"
+            here.add(place.node_id)
             if place.node_id in seen:
                 continue
             seen.add(place.node_id)
@@ -228,16 +239,17 @@ class Trees:
         elif low < high:
             yield node.rows, low, high
 
-    def _branches(self, branch: "_Branch", first: str, end: str | None) -> "list[_Branch]":
+    def _branches(self, branch: Branch, first: str, end: str | None) -> list[Branch]:
         """The children of a node that may hold keys from `first` to before `end`."""
         node = self._grown(branch)
         keys, digests = node.rows.keys, bytes(node.rows.digests)
         low = bisect_left(keys, first)
         high = len(keys) if end is None else min(bisect_left(keys, end) + 1, len(keys))
-        return [_Branch(digests[32 * at : 32 * at + 32], node, at) for at in range(low, high)]
+        return [(digests[32 * at : 32 * at + 32], node, at) for at in range(low, high)]
 
-    def _grown(self, branch: "_Branch") -> Node:
-        return self._load(branch.digest.hex()) if branch.parent is None else self._child(branch.parent, branch.at)
+    def _grown(self, branch: Branch) -> Node:
+        digest, parent, at = branch
+        return self._load(digest.hex()) if parent is None else self._child(parent, at)
 
     def _ids_below(self, node: Node) -> Iterator[str]:
         for at in range(len(node.rows)):
@@ -436,7 +448,7 @@ class _OpenRows:
             part = Rows()
             part.splice(rows, start, end := end or len(rows))
             written.append(self._writer.write(self._level, part))
-            start = self._scanned = end
+            start = end
         rows.drop(start)
         self._scanned = len(rows)
         return written
@@ -481,14 +493,6 @@ class _Walk:
     def _enter(self, node: Node, at: int) -> Node:
         self._path.append((node, at))
         return self._child(node, at)
-
-
-class _Branch(NamedTuple):
-    """A node that a diff has not loaded yet; the root has no parent."""
-
-    digest: bytes
-    parent: Node | None
-    at: int
 
 
 class _Cursor:
@@ -569,7 +573,7 @@ class _Place(NamedTuple):
 
     def problems(self, node: Node, limits: Limits) -> Iterator[str]:
         """Yield what of a node does not belong in this place."""
-        misfit = _misfit(self.parent, self.at, node) if self.parent else None
+        misfit = _misfit(self.parent, self.at, node) if self.parent is not None else None
         if misfit:
             yield misfit
         elif self.after and node.rows.keys[0] <= self.after:

@@ -1,7 +1,7 @@
 """One plain, escaped table as HTML or as text, for everything that this package shows.
 
-The HTML has to survive every place where a notebook is read: untrusted in JupyterLab, on GitHub, exported, in a dark theme. So it
-is a bare `<table>`: no script, no style sheet, no ids, no colours, and nothing in it that changes from run to run.
+The HTML has to survive every place where a notebook is read: untrusted in JupyterLab, on GitHub, exported, dark.
+So it is a bare `<table>`: no script, no style sheet, no ids, no colours, nothing that changes from run to run.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,13 @@ MAX_ROWS: Final = 20
 MAX_HTML_BYTES: Final = 16 * 1024
 _CELL_WIDTH = 60
 _NAME_WIDTH = 24
+# JupyterLab's own style sheet sets every cell to the right, so that text has to say left.
+_LEFT, _RIGHT = ' style="text-align:left"', ' style="text-align:right"'
+_CAPTION_WIDTH = 150
 _LINE_WIDTH = 200
-# (rows, characters of a cell, characters of a title): the first layout that fits into MAX_HTML_BYTES is taken. The last one
-# always fits: twelve columns of two hostile cells.
+_TEXT_WIDTH = 160
+# (rows, characters of a cell, characters of a title): the first layout that fits into MAX_HTML_BYTES is taken.
+# The last one always fits: twelve columns of two hostile cells.
 _LAYOUTS = (
     (MAX_ROWS, _CELL_WIDTH, 8192),
     (MAX_ROWS, _CELL_WIDTH, 1024),
@@ -64,7 +68,7 @@ def _safe_character(character: str) -> str:
 
 
 def shorten(text: str, limit: int, *, middle: bool = False) -> str:
-    """Return `safe_text` of the text, cut to `limit` characters at its end or in its middle; nothing is cut within an escape.
+    """Return `safe_text` of the text, cut to `limit` characters at its end or in its middle, never within an escape.
 
     >>> shorten("images/winter/coat.png", 12), shorten("images/winter/coat.png", 12, middle=True)
     ('images/wint…', 'images…t.png')
@@ -180,7 +184,7 @@ class Table(Struct, frozen=True, kw_only=True):
     Attributes:
         caption: The parts of the first line.
         columns: Their names; at most 12.
-        rows: One cell for each column; text stands for a `Cell` of text, an int for one of a number. The first 20 are shown.
+        rows: One cell for each column; text stands for a `Cell` of text, an int for one of a number. 20 are shown.
         footer: At most two lines; the last one says what to call next.
         total: How many rows there are, where `rows` is only the beginning.
     """
@@ -194,12 +198,15 @@ class Table(Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """Return the table as at most 25 lines of text."""
         head, cells, foot = self._parts(MAX_ROWS)
-        shown = [[cell.shown(_CELL_WIDTH) for cell in row] for row in cells]
-        if cells:
-            shown.insert(0, self._names())
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+        shown: list[list[str]] = []
+        widths: list[int] = []
+        for width in (_CELL_WIDTH, 30, 15):
+            shown = [self._names(), *([cell.shown(width) for cell in row] for row in cells)] if cells else []
+            widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+            if sum(widths) + 2 * len(widths) <= _TEXT_WIDTH:
+                break
         right = _number_columns(cells)
-        lines = ["  ".join(part.shown(_LINE_WIDTH) for part in head)]
+        lines = ["  ".join(part.shown(_CAPTION_WIDTH) for part in head)]
         for row in shown:
             padded = (
                 text.rjust(width) if i in right else text.ljust(width)
@@ -220,17 +227,18 @@ class Table(Struct, frozen=True, kw_only=True):
     def _html(self, limit: int, *, width: int, title: int) -> str:
         head, cells, foot = self._parts(limit)
         right = _number_columns(cells)
-        caption = " ".join(_inline(part, width=_LINE_WIDTH) for part in head)
-        lines = [f'<table><caption style="text-align:left">{caption}</caption>']
+        caption = " ".join(_inline(part, width=_CAPTION_WIDTH) for part in head)
+        lines = [f"<table><caption{_LEFT}>{caption}</caption>"]
         if cells:
             names = "".join(
-                f'<th scope="col"{_align(i in right)}>{escape(name)}</th>' for i, name in enumerate(self._names())
+                f'<th scope="col"{_RIGHT if i in right else _LEFT}>{escape(name)}</th>'
+                for i, name in enumerate(self._names())
             )
             lines.append(f"<thead><tr>{names}</tr></thead><tbody>")
             lines += [f"<tr>{''.join(_td(cell, width=width, title=title) for cell in row)}</tr>" for row in cells]
             lines.append("</tbody>")
         span = f' colspan="{len(self.columns)}"' if cells else ""
-        notes = [f"<tr><td{span}{_align(False)}>{escape(line)}</td></tr>" for line in foot]
+        notes = [f"<tr><td{span}{_LEFT}>{escape(line)}</td></tr>" for line in foot]
         return "\n".join([*lines, "<tfoot>", *notes, "</tfoot></table>"])
 
     def _names(self) -> list[str]:
@@ -254,11 +262,6 @@ def _number_columns(cells: Sequence[Sequence[Cell]]) -> set[int]:
     return {i for i, column in enumerate(zip(*cells, strict=True)) if all(cell.kind == "number" for cell in column)}
 
 
-def _align(right: bool) -> str:  # noqa: FBT001 - private, one meaning
-    # JupyterLab's own style sheet sets every cell to the right, so that text has to say left.
-    return f' style="text-align:{"right" if right else "left"}"'
-
-
 def _inline(cell: Cell, *, width: int) -> str:
     text = escape(cell.shown(width))
     return f"<code>{text}</code>" if cell.kind == "code" and text else text
@@ -267,4 +270,4 @@ def _inline(cell: Cell, *, width: int) -> str:
 def _td(cell: Cell, *, width: int, title: int) -> str:
     full = shorten(cell.full or cell.text, title) if title else ""
     attribute = f' title="{escape(full)}"' if full and full != cell.shown(width) else ""
-    return f"<td{_align(cell.kind == 'number')}{attribute}>{_inline(cell, width=width)}</td>"
+    return f"<td{_RIGHT if cell.kind == 'number' else _LEFT}{attribute}>{_inline(cell, width=width)}</td>"

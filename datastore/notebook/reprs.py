@@ -5,7 +5,7 @@ Pure functions from values to a `Table`: they show what the caller already holds
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
+from textwrap import wrap
 from typing import Final
 
 from datastore.notebook.markup import (
@@ -70,13 +70,13 @@ def repo_table(
         if items is not None
     ]
     missing = [word for items, word in ((branches, "branches"), (tags, "tags")) if items is None]
-    state = [", ".join(fetched)] * bool(fetched) + [f"{' and '.join(missing)}: not fetched"] * bool(missing)
+    state = [", ".join(fetched), f"{' and '.join(missing)}: not fetched" if missing else ""]
     calls = [*(f"repo.{word}()" for word in missing), "repo.log()"]
     return Table(
         caption=[f"Repo {name}", place],
         columns=["kind", "name", "commit", "notes"],
         rows=rows,
-        footer=["; ".join(state), f"Next: {', '.join(calls)}"],
+        footer=["; ".join(filter(None, state)), f"Next: {', '.join(calls)}"],
     )
 
 
@@ -90,7 +90,7 @@ def branch_table(
     """Show the branches of a repo, with their last commits where `commits` (by id) has them."""
     known = commits or {}
     rows = [
-        [*_branch_row("", branch, default=default_branch)[1:], *_summary(known.get(branch.head))[: 3 * bool(known)]]
+        [*_branch_row("", branch, default=default_branch)[1:], *(_summary(known.get(branch.head)) if known else ())]
         for branch in branches
     ]
     last = ["time", "author", "message"] if known else []
@@ -116,13 +116,13 @@ def _branch_row(kind: str, branch: BranchInfo, *, default: str) -> list[Cell]:
 def log_table(commits: Sequence[CommitInfo], *, title: str = "") -> Table:
     """Show commits in the order in which they are given; `title` says of what they are the log."""
     rows = [[commit_cell(commit.id), *_summary(commit)] for commit in commits[:MAX_ROWS]]
-    ids = [repr(commit.id[:8]) for commit in commits[:2]]
-    calls = [f"repo.diff({ids[1]}, {ids[0]})"] * (len(ids) == 2) + [f"repo.at({one})" for one in ids[:1]]
+    new, old = ([repr(commit.id[:8]) for commit in commits[:2]] + ["", ""])[:2]
+    following = f"repo.at({new}), repo.diff({old}, {new})" if old else f"repo.at({new})" if new else "repo.branches()"
     return Table(
         caption=[f"Log {title}".rstrip(), f"{len(commits):,} commit{'' if len(commits) == 1 else 's'}"],
         columns=["commit", "time", "author", "message"],
         rows=rows,
-        footer=[f"Next: {', '.join(calls or ['repo.branches()'])}"],
+        footer=[f"Next: {following}"],
         total=len(commits),
     )
 
@@ -135,29 +135,31 @@ def _summary(commit: CommitInfo | None) -> list[Cell]:
 
 
 def commit_table(commit: CommitInfo, *, counts: Mapping[ChangeKind, int] | None = None) -> Table:
-    """Show one commit with its whole message and metadata; `counts` says what it changed, where that is known."""
-    lines = commit.message.strip().splitlines() or [""]
-    rows = [[Cell("message" if i == 0 else ""), Cell(line)] for i, line in enumerate(lines[: MAX_ROWS // 2])]
-    if len(lines) > len(rows):
-        rows[-1] = [rows[-1][0], Cell(f"… {len(lines) - len(rows) + 1:,} more lines: commit.message")]
-    rows += [[Cell(name), Cell(value)] for name, value in sorted(commit.metadata.items())]
-    parents = (
-        [Cell(f"parent{'s' * (len(commit.parents) > 1)}"), commit_cell(*commit.parents)]
-        if commit.parents
-        else [Cell("first commit")]
-    )
-    changes = [Cell(change_counts(counts))] if counts is not None else []
-    this = commit.id[:8]
+    """Show one commit with its message and metadata; `counts` says what it changed, where that is known."""
+    this, old = commit.id[:8], [parent[:8] for parent in commit.parents[:1]]
+    parents = [f"parent{'s' if len(commit.parents) > 1 else ''}", commit_cell(*commit.parents)]
+    following = [*(f"repo.diff({parent!r}, {this!r})" for parent in old), f"repo.at({this!r})"]
     return Table(
-        caption=["Commit", commit_cell(commit.id), commit.author, time_text(commit.time), *parents, *changes],
-        columns=["field", "value"],
-        rows=rows,
-        footer=[
-            f"Next: repo.diff('{commit.parents[0][:8]}', {this!r}), repo.at({this!r})"
-            if commit.parents
-            else f"Next: repo.at({this!r})"
+        caption=[
+            "Commit",
+            commit_cell(commit.id),
+            commit.author,
+            time_text(commit.time),
+            *(parents if commit.parents else ["first commit"]),
+            *([change_counts(counts)] if counts is not None else []),
         ],
+        columns=["field", "value"],
+        rows=[*_message_rows(commit.message), *sorted(commit.metadata.items())],
+        footer=[f"Next: {', '.join(following)}"],
     )
+
+
+def _message_rows(message: str) -> list[tuple[str, str]]:
+    lines = [piece for line in message.splitlines() for piece in wrap(line, 60)] or [""]
+    if len(lines) > MAX_ROWS // 2:
+        left = len(lines) - MAX_ROWS // 2 + 1
+        lines = [*lines[:-left], f"… {left:,} more lines: commit.message"]
+    return [("" if i else "message", line) for i, line in enumerate(lines)]
 
 
 def change_counts(counts: Mapping[ChangeKind, int]) -> str:
@@ -179,25 +181,26 @@ def diff_table(title: str, changes: Sequence[Change], *, counts: Mapping[ChangeK
     """
     totals: Mapping[ChangeKind, int] = counts if counts is not None else Counter(change.kind for change in changes)
     total = sum(totals.values())
+    following = f"Next: diff.table({_example(changes)}, key=…)" if _example(changes) else "Next: list(diff)"
     prefixes = _prefix_rows(changes) if counts is None else []
     room = MAX_ROWS - len(prefixes)
     whole = [size_text(sum(map(_growth, changes)), signed=True)] if counts is None else []
-    table = next((c.key for c in changes[:MAX_ROWS] if c.kind == "changed" and is_table(c.key)), None)
     return Table(
         caption=[f"Diff {title}", change_counts(totals), *whole],
         columns=["change", "key", "size"],
         rows=[*prefixes, *(_change_row(change) for change in changes[:room])],
-        footer=[
-            f'Next: diff.table({table!r}, key="…")' if table else "Next: list(diff)" if total else "No differences"
-        ],
+        footer=[following if total else "No differences"],
         total=len(prefixes) + total,
     )
 
 
+def _example(changes: Sequence[Change]) -> str:
+    return next((repr(c.key) for c in changes[:MAX_ROWS] if c.kind == "changed" and is_table(c.key)), "")
+
+
 def _prefix_rows(changes: Sequence[Change]) -> list[list[Cell]]:
     """Count changes by the first folder in which keys differ; nothing where that would say no more than the keys do."""
-    shared = commonprefix([change.key for change in changes]).rpartition("/")[0]
-    start = len(shared) + 1 if shared else 0
+    start = _shared_folder([changes[0].key, changes[-1].key]) if changes else 0  # in key order the ends tell
     found: dict[str, list[Change]] = {}
     for change in changes:
         folder, slash, _ = change.key[start:].partition("/")
@@ -207,6 +210,16 @@ def _prefix_rows(changes: Sequence[Change]) -> list[list[Cell]]:
         return []
     largest = sorted(found, key=lambda prefix: (-len(found[prefix]), prefix))[:_MAX_PREFIXES]
     return [_prefix_row(prefix, found[prefix]) for prefix in sorted(largest)]
+
+
+def _shared_folder(keys: Sequence[str]) -> int:
+    """Return the length of the folder that all keys have in common, with its slash."""
+    same = 0
+    for characters in zip(*keys, strict=False):
+        if len(set(characters)) > 1:
+            break
+        same += 1
+    return keys[0].rfind("/", 0, same) + 1
 
 
 def _prefix_row(prefix: str, changes: Sequence[Change]) -> list[Cell]:
@@ -247,15 +260,17 @@ def table_diff_table(diff: TableDiff) -> Table:
     keys = diff.key[:_MAX_KEY_COLUMNS]
     shown = others[: _MAX_COLUMNS - 1 - len(keys)]
     hidden = len(others) - len(shown)
-    footer = [f"… {hidden:,} more column{'s' if hidden > 1 else ''}"] if hidden else []
+    footer = [f"{diff.unchanged:,} row{'' if diff.unchanged == 1 else 's'} unchanged"]
+    footer += [f"… {hidden:,} more column{'s' if hidden > 1 else ''}"] if hidden else []
     footer += _column_changes(diff)
-    footer.append(f"{diff.unchanged:,} rows unchanged")
+    total = sum(diff.counts.values())
+    following = "Next: diff.to_pandas()" if rows else "Next: pass limit=20" if total else "No rows differ"
     return Table(
         caption=_headline(diff),
         columns=["change", *keys, *shown],
         rows=[_row_cells(row, keys, shown) for row in rows],
-        footer=["; ".join(footer), "Next: diff.to_pandas()" if rows else "No rows differ"],
-        total=sum(diff.counts.values()),
+        footer=["; ".join(footer), following],
+        total=total,
     )
 
 
@@ -270,8 +285,8 @@ def _column_changes(diff: TableDiff) -> list[str]:
     words = [f"+{name} added" for name in diff.columns_added]
     words += [f"-{name} removed" for name in diff.columns_removed]
     words += [f"~{column.name} {column.old} → {column.new}" for column in diff.columns_retyped]
-    more = [f"… {len(words) - 5:,} more"] if len(words) > 5 else []
-    return [f"columns {', '.join([*(shorten(word, 40, middle=True) for word in words[:5]), *more])}"] if words else []
+    more = [f"… {len(words) - 4:,} more"] if len(words) > 4 else []
+    return [f"columns {', '.join([*(shorten(word, 30, middle=True) for word in words[:4]), *more])}"] if words else []
 
 
 def _row_cells(row: RowChange, keys: Sequence[str], columns: Sequence[str]) -> list[Cell]:

@@ -1,7 +1,7 @@
 """A provider in this process' memory: the executable specification of `Provider`, and a store for tests and drafts.
 
-Read it after `datastore/provider.py`. All that there is sits in one dictionary; every verb takes one look at it, or makes
-one change to it, under one lock. What other providers do with servers and disks has to look the same from outside.
+Read it after `datastore/provider.py`. All that there is sits in a dictionary; every verb takes a look at it, or makes
+a change to it, under a lock. What other providers do with servers and disks has to look the same from outside.
 """
 
 import threading
@@ -68,7 +68,7 @@ class MemoryProvider:
         """Return what is known of an object, or raise `NotFound`."""
         return self._get(key).info
 
-    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:  # noqa: A002 - HTTP's word
+    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object. Later writes do not touch the bytes that the reader holds."""
         found = self._get(key)
         if if_match is not None and found.info.etag != if_match:

@@ -68,7 +68,7 @@ entries = st.builds(
 )
 
 
-# ------------------------------------------------------------------------------------------------------------ the format
+# ---------------------------------------------------------------------------------------------------------- the format
 
 
 def test_columns_of_a_leaf():
@@ -133,11 +133,11 @@ def test_rows_come_back_as_they_were(pairs):
     assert encode(0, node.rows) == encode(0, rows_of(pairs))
 
 
-def test_a_big_endian_host_writes_swapped_arrays_back(monkeypatch):
-    rows = rows_of(LEAF)
-    monkeypatch.setattr(sys, "byteorder", "big" if sys.byteorder == "little" else "little")
-    raw = encode(0, rows)
-    assert msgspec.msgpack.decode(raw)[5] == struct.pack(">3q" if sys.byteorder == "big" else "<3q", 10, 2**40, 0)
+def test_a_big_endian_host_swaps_the_arrays_both_ways(monkeypatch):
+    swapped = struct.pack(">3q" if sys.byteorder == "little" else "<3q", 10, 2**40, 0)
+    monkeypatch.setattr(sys, "byteorder", "big")
+    raw = encode(0, rows_of(LEAF))
+    assert msgspec.msgpack.decode(raw)[5] == swapped
     assert pairs_of(decode(id_of(raw), raw).rows) == LEAF
 
 
@@ -174,7 +174,7 @@ def test_any_field_makes_rows_differ_but_the_time_no_content(field):
     assert entry.same_content(other) == (field == "modified")
 
 
-# ---------------------------------------------------------------------------------------------------------- damaged bytes
+# ------------------------------------------------------------------------------------------------------- damaged bytes
 
 
 def test_bit_flips_are_detected():
@@ -313,7 +313,7 @@ def test_a_later_format_is_told_apart_from_damage():
         decode("cafe", msgspec.msgpack.encode([2, *columns[1:]]))
 
 
-# -------------------------------------------------------------------------------------------------------------- bad input
+# ----------------------------------------------------------------------------------------------------------- bad input
 
 GOOD = Entry(bytes(32), 1, 2, "text/csv")
 
@@ -370,7 +370,7 @@ def test_limits_under_which_a_tree_would_not_end_are_refused(wrong):
         Limits(**wrong)
 
 
-# --------------------------------------------------------------------------------------------------------- where it ends
+# ------------------------------------------------------------------------------------------------------- where it ends
 
 
 def naive_end(pairs, level, limits):

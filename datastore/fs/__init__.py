@@ -1,0 +1,1 @@
+"""The fsspec file system behind `ds://`; `system` has the class, the other modules its parts."""

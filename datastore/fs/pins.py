@@ -1,0 +1,93 @@
+"""Which commit stands for a ref, in the text form that travels in URLs' arguments and in pickles.
+
+`garments@main=<commit id>`, several of them separated by commas. A `+` at the end tells that the branch had uncommitted
+changes when it was pinned: its reader sees them, too, and fails once the head is another commit.
+"""
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from datastore.errors import DatastoreError, ValidationError
+from datastore.names import is_commit_id
+from datastore.namespace import Namespace, Target
+from datastore.provider import Provider
+from datastore.urls import format_location
+
+__all__ = ["Pin", "Pins", "format_pins", "parse_pins", "pin_name", "pinned_provider", "pins_of"]
+
+_ENTRY = re.compile(r"([^=,][^=]*?@.*?)=([0-9a-f]{64})(\+?)(?:,|$)", re.ASCII)
+
+
+class Pin(Struct, frozen=True):
+    """A commit, and whether the branch had uncommitted changes over it."""
+
+    commit: str
+    uncommitted: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.commit}+" if self.uncommitted else self.commit
+
+
+Pins = dict[str, Pin]
+"""By `mount-or-repo@ref`."""
+
+
+def parse_pins(pins: str | Mapping[str, str] | None) -> Pins:
+    """Return pins that are given as text or as a mapping.
+
+    >>> parse_pins({"garments@main": "0" * 64})["garments@main"].uncommitted
+    False
+
+    Raises:
+        ValidationError: It cannot be read; names the part.
+    """
+    text = pins if isinstance(pins, str) else ",".join(f"{name}={commit}" for name, commit in (pins or {}).items())
+    found: Pins = {}
+    position = 0
+    while position < len(text):
+        entry = _ENTRY.match(text, position)
+        if entry is None:
+            raise ValidationError(
+                f"pins: cannot read {text[position:][:100]!r}", hint="write garments@main=<full commit id>"
+            )
+        found[entry.group(1)] = Pin(entry.group(2), bool(entry.group(3)))
+        position = entry.end()
+    return found
+
+
+def format_pins(pins: Mapping[str, Pin]) -> str:
+    """Return the text form, the same for the same pins."""
+    return ",".join(f"{name}={pin}" for name, pin in sorted(pins.items()))
+
+
+def pin_name(target: Target) -> str:
+    """Return the name under which a target's ref is pinned."""
+    return format_location(target.name, target.ref, "")
+
+
+def pins_of(namespace: Namespace, url: str) -> Pins:
+    """Resolve the ref of a URL, once; nothing to pin where it is unversioned, names a commit or does not resolve.
+
+    Whoever then uses the URL gets the good error.
+    """
+    try:
+        target = namespace.target(url)
+        repo, ref = target.versioned, target.ref
+        if repo is None or ref is None or is_commit_id(ref):
+            return {}
+        # First this, then the commit: otherwise what is committed in between would be seen by neither.
+        uncommitted = repo.is_branch(ref) and next(iter(repo.uncommitted(ref)), None) is not None
+        return {pin_name(target): Pin(repo.commit_of(ref).id, uncommitted)}
+    except DatastoreError:
+        return {}
+
+
+def pinned_provider(target: Target, pin: Pin) -> Provider:
+    """Return the provider that shows a pinned ref: its commit, or the branch for as long as its head is that commit."""
+    assert target.versioned is not None  # noqa: S101 - only what is versioned has a ref to be pinned
+    assert target.ref is not None  # noqa: S101
+    if pin.uncommitted:
+        return target.versioned.at(target.ref, head=pin.commit)
+    return target.versioned.at(pin.commit)

@@ -1,0 +1,131 @@
+"""Reads many byte ranges of objects with few reads.
+
+Ranges that lie near each other are read as one block; all blocks of one object are of one version of it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from datastore.errors import DatastoreError
+from datastore.fs.files import read_exactly
+from datastore.fs.view import Place
+from datastore.values import ByteRange
+
+__all__ = ["Block", "Ranges", "plan_ranges", "read_range"]
+
+_GAP = 1 << 16
+_LARGEST = 32 << 20
+
+
+class Block(Struct, frozen=True):
+    """One read that serves several wanted ranges, given by their places in the caller's list."""
+
+    path: str
+    range: ByteRange
+    wanted: tuple[int, ...]
+
+
+def plan_ranges(
+    paths: Sequence[str],
+    starts: Sequence[int | None],
+    stops: Sequence[int | None],
+    *,
+    max_gap: int | None = None,
+) -> list[Block]:
+    """Merge ranges that lie near each other into blocks; those that count from the end of the object stay alone.
+
+    Args:
+        paths: One for each range.
+        starts: First bytes; None is 0.
+        stops: Ends, exclusive; None is the end of the object.
+        max_gap: Bytes between two ranges that may be read in vain to save a read.
+
+    >>> [block.range.stop for block in plan_ranges(["a", "a", "a"], [0, 20, 90], [10, 30, 100], max_gap=16)]
+    [30, 100]
+    """
+    plain: list[tuple[str, int, int, int]] = []
+    alone: list[Block] = []
+    for at, (path, start, stop) in enumerate(zip(paths, starts, stops, strict=True)):
+        if stop is not None and 0 <= (start or 0) <= stop:
+            plain.append((path, start or 0, stop, at))
+        else:
+            alone.append(Block(path, ByteRange(start or 0, stop), (at,)))
+    return alone + _merged(sorted(plain), _GAP if max_gap is None else max_gap)
+
+
+def _merged(wanted: Sequence[tuple[str, int, int, int]], gap: int) -> list[Block]:
+    blocks: list[Block] = []
+    path, first, end, members = "", 0, 0, list[int]()
+    for name, start, stop, at in wanted:
+        if members and name == path and start <= end + gap and max(stop, end) - first <= _LARGEST:
+            end = max(stop, end)
+            members.append(at)
+            continue
+        if members:
+            blocks.append(Block(path, ByteRange(first, end), tuple(members)))
+        path, first, end, members = name, start, stop, [at]
+    if members:
+        blocks.append(Block(path, ByteRange(first, end), tuple(members)))
+    return blocks
+
+
+def read_range(place: Place, wanted: ByteRange | None, *, if_match: str | None = None) -> bytes:
+    """Return a range of an object, or all of it."""
+    with place.provider.read(place.key, range=wanted, if_match=if_match) as reader:
+        start, stop = (wanted or ByteRange()).bounds(reader.info.size)
+        return read_exactly(reader, stop - start)
+
+
+class Ranges:
+    """The wanted ranges with their plan.
+
+    Args:
+        blocks: What to read.
+        starts: First byte of each wanted range.
+        stops: End of each.
+        places: Where each path leads, or the error that it met.
+        etags: The version of each object that is read more than once.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        *,
+        starts: Sequence[int | None],
+        stops: Sequence[int | None],
+        places: Mapping[str, Place | DatastoreError],
+        etags: Mapping[str, str],
+    ) -> None:
+        self.blocks = blocks
+        self._starts = starts
+        self._stops = stops
+        self._places = places
+        self._etags = etags
+
+    def read(self, block: Block) -> bytes | DatastoreError | OSError:
+        """Return a block, or the error that came instead."""
+        place = self._places[block.path]
+        if isinstance(place, DatastoreError):
+            return place
+        try:
+            return read_range(place, block.range, if_match=self._etags.get(block.path))
+        except (DatastoreError, OSError) as error:
+            return error
+
+    def cut(self, blocks: Sequence[bytes | Exception], *, on_error: str) -> list[bytes | Exception]:
+        """Return the wanted ranges in the caller's order, from the blocks in theirs."""
+        found: dict[int, bytes | Exception] = {}
+        for block, data in zip(self.blocks, blocks, strict=True):
+            if isinstance(data, Exception) and on_error != "return":
+                raise data
+            for at in block.wanted:
+                found[at] = (
+                    data if isinstance(data, Exception) or len(block.wanted) == 1 else self._piece(block, data, at)
+                )
+        return [found[at] for at in range(len(found))]
+
+    def _piece(self, block: Block, data: bytes, at: int) -> bytes:
+        # Blocks of several ranges hold none that counts from the end.
+        start, stop = self._starts[at] or 0, self._stops[at]
+        return data[start - block.range.start : None if stop is None else stop - block.range.start]

@@ -1,0 +1,80 @@
+"""The threads of the file system: one bounded pool for each process.
+
+asyncio's own pool has 6 threads on two cores; requests that wait for a network want more.
+"""
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+__all__ = ["fan_out", "in_thread"]
+
+_LIMIT = 64
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class _Pool:
+    """Threads that are started when they are needed; a forked child starts its own."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._here = threading.local()
+
+    def executor(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(_LIMIT, thread_name_prefix="datastore-fs", initializer=self._enter)
+            return self._executor
+
+    def _enter(self) -> None:
+        self._here.inside = True
+
+    @property
+    def inside(self) -> bool:
+        """Whether this is one of the pool's own threads."""
+        return getattr(self._here, "inside", False)
+
+
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.reset)
+
+
+async def in_thread(call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Run a call in the pool, in the context of the caller, without blocking the event loop."""
+    context = contextvars.copy_context()
+    work = partial(context.run, call, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_pool.executor(), work)
+
+
+def fan_out(call: Callable[[_T], _R], items: Iterable[_T], *, local: bool) -> Iterator[_R]:
+    """Yield the results of a call for each item, in order; in parallel where the calls wait for a network.
+
+    Only the outermost call fans out: inside the pool it goes one by one, otherwise threads would wait for threads that
+    never come.
+
+    Args:
+        call: What to do; must not mind which thread it runs in.
+        items: What for.
+        local: Whether the calls are answered from this machine, so that a hop to a thread costs more than it brings.
+    """
+    if local or _pool.inside:
+        return map(call, items)
+    context = contextvars.copy_context()
+
+    def here(item: _T) -> _R:
+        return context.copy().run(call, item)
+
+    return _pool.executor().map(here, items)

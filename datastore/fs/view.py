@@ -1,0 +1,249 @@
+"""What the file system sees at a path: the provider behind it, the object or prefix there, and what is under it.
+
+Infos, listings and small objects of a commit are remembered for good, within bounds; nothing else is remembered.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from datastore import namespace
+from datastore.errors import NotFound
+from datastore.fs.files import read_exactly
+from datastore.fs.paths import IsPrefix, join
+from datastore.fs.pins import Pins, parse_pins, pin_name, pinned_provider
+from datastore.names import is_commit_id
+from datastore.namespace import Namespace, Target
+from datastore.provider import Provider, Reader
+from datastore.streams import BytesReader
+from datastore.values import ObjectInfo
+
+__all__ = ["Listing", "Place", "View"]
+
+_INFOS = 20_000
+_LISTINGS = 16
+_LISTING_NAMES = 5_000
+_OBJECTS = 32
+_OBJECT_SIZE = 1 << 20
+
+_V = TypeVar("_V")
+
+
+class Place(Struct, frozen=True):
+    """Where a path leads.
+
+    Attributes:
+        base: What stands before keys in paths: `garments@main`.
+        key: The key; empty for the mount itself.
+        target: As the namespace has it.
+        provider: Has the objects, pinned where the ref is.
+        snapshot: Names the immutable state that the provider shows; None if it may change.
+    """
+
+    base: str
+    key: str
+    target: Target
+    provider: Provider
+    snapshot: str | None
+
+    @property
+    def path(self) -> str:
+        """The path that led here."""
+        return join(self.base, self.key)
+
+    @property
+    def prefix(self) -> str:
+        """What the keys under this place start with."""
+        return f"{self.key}/" if self.key else ""
+
+    @property
+    def same(self) -> tuple[str, str | None, str]:
+        """Equal for two spellings of one place."""
+        return self.target.name, self.target.ref, self.key
+
+
+class Listing(Struct, frozen=True):
+    """Everything that a listing gave, in key order."""
+
+    objects: Sequence[ObjectInfo]
+    prefixes: Sequence[str]
+
+
+class View:
+    """A namespace seen through pins. Safe to share between threads, and to use after a fork: it holds no lock.
+
+    Args:
+        handle: Where the namespace of another process is, as JSON; None takes the current one at each call.
+        pins: As text or mapping.
+    """
+
+    def __init__(self, handle: str | None = None, pins: str | Mapping[str, str] | None = None) -> None:
+        self._handle = handle
+        self._other: Namespace | None = None
+        self.pins: Pins = parse_pins(pins)
+        self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
+        self._listings: _Kept[Listing] = _Kept(_LISTINGS)
+        self._objects: _Kept[tuple[ObjectInfo, bytes]] = _Kept(_OBJECTS)
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace in use."""
+        if self._handle is None:
+            return namespace.current()
+        if self._other is None:
+            self._other = Namespace.from_handle(json.loads(self._handle))
+        return self._other
+
+    @property
+    def handle(self) -> str:
+        """What another process needs to see the same names; no secrets."""
+        return self._handle or json.dumps(self.namespace.handle(), sort_keys=True)
+
+    def place(self, path: str, *, live: bool = False) -> Place:
+        """Return where a stripped path leads; asks no provider. A `live` place is seen as it is, without pins."""
+        target = self.namespace.target(path)
+        pin = None if live or not self.pins or target.versioned is None else self.pins.get(pin_name(target))
+        if pin is None:
+            return _place(path, target, target.provider, target.ref)
+        return _place(path, target, pinned_provider(target, pin), None if pin.uncommitted else pin.commit)
+
+    def object(self, path: str, *, live: bool = False) -> Place:
+        """Return where a path leads that has to name an object."""
+        place = self.place(path, live=live)
+        if not place.key:
+            raise IsPrefix(f"{path!r} is a mount or repo, not an object", hint=f"name a key in it: {path}/data.parquet")
+        return place
+
+    def wrote(self, place: Place) -> None:
+        """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
+        if self.pins and place.target.versioned:
+            self.pins = {name: pin for name, pin in self.pins.items() if name != pin_name(place.target)}
+
+    def entry(self, place: Place) -> ObjectInfo | None:
+        """Return the object at a place, or None for a prefix or mount that exists; else raise `NotFound`."""
+        if place.snapshot is None:
+            return self._entry(place)
+        key = (place.snapshot, place.key)
+        for known in self._infos.get(key):
+            return known
+        found = self._entry(place)
+        self._infos.put(key, found)
+        return found
+
+    def head(self, place: Place) -> ObjectInfo:
+        """Return the object at a place; a prefix is `NotFound`, too."""
+        if place.snapshot is not None:
+            for known in self._infos.get((place.snapshot, place.key)):
+                if known is not None:
+                    return known
+        return place.provider.head(place.key)
+
+    def read(self, place: Place, *, if_match: str | None = None) -> Reader:
+        """Open an object; small ones of a commit stay in memory, as pyarrow opens each file for its schema and again for data."""
+        if place.snapshot is None or if_match is not None:
+            return place.provider.read(place.key, if_match=if_match)
+        key = (place.snapshot, place.key)
+        for info, data in self._objects.get(key):
+            return BytesReader(info, data)
+        reader = place.provider.read(place.key)
+        if reader.info.size > _OBJECT_SIZE:
+            return reader
+        with reader:
+            found = reader.info, read_exactly(reader, reader.info.size)
+        self._objects.put(key, found)
+        return BytesReader(*found)
+
+    def is_prefix(self, place: Place) -> bool:
+        """Tell whether something is under a place."""
+        return next(iter(place.provider.list(place.prefix)), None) is not None
+
+    def require(self, place: Place) -> None:
+        """Raise `NotFound` if the ref does not resolve, and whatever is wrong with an unversioned mount."""
+        if place.target.versioned is not None and place.target.ref is not None:
+            if pin_name(place.target) not in self.pins:  # a pin was resolved when it was made
+                place.target.versioned.commit_of(place.target.ref)
+        else:
+            next(iter(place.provider.list()), None)
+
+    def listing(self, place: Place, *, delimiter: str | None = None, stem: str = "") -> Listing:
+        """Return what is under a place.
+
+        Args:
+            place: A prefix or mount.
+            delimiter: `/` takes only what is directly under it.
+            stem: What names under it have to start with.
+        """
+        key = (place.snapshot, place.prefix + stem, delimiter)
+        if place.snapshot is not None:
+            for known in self._listings.get(key):
+                return known
+        objects: list[ObjectInfo] = []
+        prefixes: list[str] = []
+        for page in place.provider.list(place.prefix + stem, delimiter=delimiter):
+            objects += page.objects
+            prefixes += page.prefixes
+        found = Listing(objects, prefixes)
+        if place.snapshot is not None:
+            self._remember(key, place.snapshot, found)
+        return found
+
+    def forget(self) -> None:
+        """Drop what is remembered."""
+        self._infos.clear()
+        self._listings.clear()
+        self._objects.clear()
+
+    def _entry(self, place: Place) -> ObjectInfo | None:
+        if not place.key:
+            self.require(place)
+            return None
+        try:
+            return place.provider.head(place.key)
+        except NotFound:
+            if self.is_prefix(place):
+                return None
+            raise
+
+    def _remember(self, key: Hashable, snapshot: str, found: Listing) -> None:
+        if len(found.objects) + len(found.prefixes) <= _LISTING_NAMES:
+            self._listings.put(key, found)
+            for info in found.objects:
+                self._infos.put((snapshot, info.key), info)
+
+
+class _Kept(Generic[_V]):
+    """Remembers the values that were used last. Each step is one operation of a dictionary, hence no lock."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[Hashable, _V] = OrderedDict()
+
+    def get(self, key: Hashable) -> tuple[_V] | tuple[()]:
+        """Return the value in a tuple, as it may be None, or an empty one."""
+        try:
+            value = self._values[key]
+            self._values.move_to_end(key)
+        except KeyError:
+            return ()
+        return (value,)
+
+    def put(self, key: Hashable, value: _V) -> None:
+        self._values[key] = value
+        if len(self._values) > self._limit:
+            self._values.popitem(last=False)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+def _place(path: str, target: Target, provider: Provider, state: str | None) -> Place:
+    base = path[: len(path) - len(target.key) - 1] if target.key else path
+    if target.versioned is None:
+        # Asking a branch for its capabilities costs a look at the store.
+        snapshot = target.name if provider.capabilities.immutable else None
+    else:
+        snapshot = f"{target.name}@{state}" if state is not None and is_commit_id(state) else None
+    return Place(base, target.key, target, provider, snapshot)

@@ -1,0 +1,30 @@
+"""What several of these tests need."""
+
+
+class Wrapper:
+    """A provider that passes everything on; subclasses change one thing."""
+
+    def __init__(self, provider):
+        self.provider = provider
+
+    @property
+    def capabilities(self):
+        return self.provider.capabilities
+
+    def head(self, key):
+        return self.provider.head(key)
+
+    def read(self, key, *, range=None, if_match=None):
+        return self.provider.read(key, range=range, if_match=if_match)
+
+    def put(self, key, body, **options):
+        return self.provider.put(key, body, **options)
+
+    def delete(self, keys):
+        return self.provider.delete(keys)
+
+    def list(self, prefix="", **options):
+        return self.provider.list(prefix, **options)
+
+    def close(self):
+        self.provider.close()
