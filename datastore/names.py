@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from datastore.errors import InvalidURL, TooLarge, ValidationError
@@ -180,7 +181,6 @@ def check_metadata(metadata: object) -> dict[str, str]:
             f"metadata must be a mapping, not {type(metadata).__name__}", hint="metadata={'run': '12'}"
         )
     checked: dict[str, str] = {}
-    size = 0
     for name, value in metadata.items():  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(name, str) or not isinstance(value, str):
             raise ValidationError(
@@ -188,11 +188,11 @@ def check_metadata(metadata: object) -> dict[str, str]:
             )
         checked[name] = value
         try:
-            size += len(name.encode()) + len(value.encode())
+            (name + value).encode()
         except UnicodeEncodeError:
             raise ValidationError(f"metadata {name!r} has a lone surrogate", hint="metadata is UTF-8") from None
-    if size > MAX_METADATA_BYTES:
-        raise TooLarge("metadata is larger than 64 KiB", hint="put it into an object and name its key here")
+    if len(msgspec.json.encode(checked)) > MAX_METADATA_BYTES:
+        raise TooLarge("metadata is larger than 64 KiB as JSON", hint="put it into an object and name its key here")
     return checked
 
 

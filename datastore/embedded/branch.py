@@ -19,7 +19,7 @@ from datastore.embedded.content import entry_of, info_of, open_entry, retyped
 from datastore.embedded.nodes import Entry
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, nearest
+from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, ValidationError, nearest
 from datastore.names import RefExpression, check_key, check_metadata, is_commit_id
 from datastore.provider import Body, Bytes, Capabilities, Reader
 from datastore.values import OVERWRITE, Attributes, ByteRange, DeleteFailure, Match, ObjectInfo, Page, PutMode
@@ -63,11 +63,10 @@ class EmbeddedRef:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Writable for a branch; immutable for a commit id without steps to elsewhere."""
+        """Writable for a branch that is not protected; immutable for what a commit id leads to."""
         fixed = is_commit_id(self._expression.name)
-        writable = (
-            not fixed and self._expression.plain and self._view().branch is not None and not self._store.read_only
-        )
+        branch = None if fixed or not self._expression.plain else self._view().branch
+        writable = branch is not None and not branch.protected and not self._store.read_only
         return Capabilities(
             writable=writable, immutable=fixed, create=True, match=True, attributes=True, digests=True, local=True
         )
@@ -88,7 +87,8 @@ class EmbeddedRef:
         load = partial(self._store.commit_from, db, repo)
         commit, branch = refs.resolve(db, repo, self._expression, load=load)
         if self._head is not None and commit != self._head:
-            message = f"branch {self._expression.name!r} of {self._repo.name!r} has moved from commit {self._head[:8]} to {commit[:8]}"
+            branch_name = f"branch {self._expression.name!r} of {self._repo.name!r}"
+            message = f"{branch_name} has moved from commit {self._head[:8]} to {commit[:8]}"
             raise HeadMoved(message, hint="open the URL again to read the branch as it is now")
         return _View(self._store.commit(repo, commit).info.tree, commit, branch if self._expression.plain else None)
 
@@ -176,7 +176,8 @@ class EmbeddedRef:
     def writer(self, key: str, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None) -> "EmbeddedWriter":
         """Start an object; its bytes go to the store's disk as they come."""
         self._check_put(key, attributes)
-        return EmbeddedWriter(self._store.blobs.draft(), lambda draft: self._stage_draft(key, draft, mode, attributes))
+        draft = self._store.blobs.draft()
+        return EmbeddedWriter(key, draft, lambda: self._stage_draft(key, draft, mode, attributes))
 
     def _check_put(self, key: str, attributes: Attributes | None) -> None:
         check_key(key)
@@ -204,7 +205,7 @@ class EmbeddedRef:
         return view
 
     def stage(self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = ()) -> Sequence[ObjectInfo]:
-        """Put all these entries (None deletes) over what is there, in one transaction; return the infos of those that stay."""
+        """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay."""
         with ExitStack() as cleanup:
             for draft in drafts:
                 cleanup.callback(draft.discard)
@@ -272,7 +273,7 @@ class EmbeddedRef:
         return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
-        """Put many local files, read and hashed by several threads; all of them are staged in one transaction, or none."""
+        """Put many local files, read and hashed by several threads; all are staged in one transaction, or none."""
         for _, key in files:
             check_key(key)
         with self._store.db.snapshot() as db:
@@ -310,21 +311,31 @@ class EmbeddedRef:
 class EmbeddedWriter:
     """An object in the making: a draft, and what to do with it at the end."""
 
-    def __init__(self, draft: Draft, stage: Callable[[Draft], ObjectInfo]) -> None:
+    def __init__(self, key: str, draft: Draft, stage: Callable[[], ObjectInfo]) -> None:
+        self._key = key
         self._draft = draft
         self._stage = stage
+        self._finished = False
 
     def write(self, data: Bytes, /) -> int:
         """Take some bytes."""
+        self._check_open()
         return self._draft.write(data)
 
     def commit(self) -> ObjectInfo:
         """Publish the object."""
-        return self._stage(self._draft)
+        self._check_open()
+        self._finished = True
+        return self._stage()
 
     def abort(self) -> None:
         """Forget everything."""
+        self._finished = True
         self._draft.discard()
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise ValidationError(f"the writer of {self._key!r} was committed or aborted", hint="open another one")
 
 
 def _below(rows: Iterator[tuple[str, Entry, str | None]], prefix: str) -> Iterator[tuple[str, Entry, str | None]]:

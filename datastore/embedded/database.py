@@ -39,8 +39,8 @@ class Database:
     Connections come from a pool and go back to it, so that threads never share one at a time and a dead thread's
     connection is not closed by the garbage collector outside of the gate.
 
-    Before a fork they are closed. SQLite remembers in the process' memory which locks it has; a child that inherits that
-    memory believes in locks which only its parent has, and would go on writing to a log that the parent has deleted.
+    Before a fork they are closed. SQLite remembers in the process' memory which locks it has; a child that inherits
+    that memory believes in locks which only its parent has, and would go on writing to a log that the parent deleted.
 
     Args:
         path: The file `meta.db`.
@@ -64,9 +64,9 @@ class Database:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(
-                f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; {SCHEMA}"
-            )
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("INSERT OR IGNORE INTO store (one, store_id) VALUES (1, ?)", (store_id,))
             connection.execute("COMMIT")
         finally:
@@ -226,8 +226,8 @@ class Database:
     def rest(self) -> None:
         """Close the idle connections without the gate.
 
-        Before a fork, the holder of the gate may be a thread that waits for the fork to end. A last close writes the log
-        back only if it gets SQLite's exclusive lock, and then nobody else has the file open.
+        Before a fork, the holder of the gate may be a thread that waits for the fork to end. A last close writes the
+        log back only if it gets SQLite's exclusive lock, and then nobody else has the file open.
         """
         with self._lock:
             idle, self._idle = self._idle, []

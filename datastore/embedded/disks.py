@@ -43,7 +43,7 @@ def require_local(path: Path) -> None:
     if is_network(found):
         raise UnsupportedOperation(
             f"{path} is on a network or shared file system ({found}), where locks and SQLite corrupt data",
-            hint="keep the store on a local disk (DATASTORE_STORE=/local/folder), or use an S3 or lakeFS mount to share data",
+            hint="keep the store on a local disk (DATASTORE_STORE=/local/folder); share data by an S3 or lakeFS mount",
         )
 
 

@@ -30,8 +30,8 @@ def three_way(
 ) -> Merged:
     """Merge what two sides did to the same base.
 
-    A key that only the source changed is taken; one that both made the same in content is left as dest has it (their times may
-    differ); any other is a conflict, settled by `choose`, then by the strategy, else returned.
+    A key that only the source changed is taken; one that both made the same in content is left as dest has it (their
+    times may differ); any other is a conflict, settled by `choose`, then by the strategy, else returned.
 
     Args:
         source: Rows (key, base, source) that differ, sorted by key.

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from datastore.embedded import commits, refs
 from datastore.embedded.blobs import BlobFiles, Draft
@@ -23,6 +24,14 @@ from datastore.values import CommitInfo
 __all__ = ["OpenStore", "now_us"]
 
 _CACHED_COMMITS = 10_000
+
+
+def _reopened(root: Path, read_only: bool, store_id: str) -> "OpenStore":  # noqa: FBT001 - called by pickle
+    store = OpenStore(Layout(root), read_only=read_only)
+    if store.id != store_id:
+        message = f"{root} has another store by now: {store.id}, not {store_id}"
+        raise IntegrityError(message, hint="make the handle anew from a URL or path, if that is the store you mean")
+    return store
 
 
 def now_us() -> int:
@@ -56,6 +65,9 @@ class OpenStore:
         self._journal = Journal(layout.journal)
         self._commits: dict[tuple[int, str], Commit] = {}
 
+    def __reduce__(self) -> tuple[Callable[[Path, bool, str], "OpenStore"], tuple[Path, bool, str]]:
+        return _reopened, (self.layout.root, self.read_only, self.id)
+
     def require_writable(self) -> None:
         """Raise `Forbidden` if this store was opened for reading only."""
         if self._write_features:
@@ -68,7 +80,7 @@ class OpenStore:
 
     @contextmanager
     def changing_refs(self, change: dict[str, object]) -> Generator[sqlite3.Connection]:
-        """Run a durable transaction that changes a ref, and put `change` (which may grow inside the block) into the journal."""
+        """Run a durable transaction that changes a ref; `change`, which may grow in the block, goes to the journal."""
         self.require_writable()
         state: dict[str, dict[str, object] | None] = {"snapshot": None}
         epoch = 0
@@ -92,7 +104,7 @@ class OpenStore:
         if (found := self._commits.get(key)) is None:
             with self.db.read() as db:
                 found = self.commit_from(db, repo, commit_id)
-            # No lock, which a forked child could inherit held: each step is whole by itself, and a lost entry is read again.
+            # No lock, which a forked child could inherit held: each step is whole, and a lost entry is read again.
             if len(self._commits) >= _CACHED_COMMITS:
                 self._commits.clear()
             self._commits[key] = found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, uncommitted
@@ -131,7 +132,10 @@ class EmbeddedRepo:
             if found is None:
                 names = [row[0] for row in db.execute("SELECT name FROM deleted_branches WHERE repo = ?", (repo,))]
                 raise NotFound(f"no deleted branch {name!r}", hint=nearest(name, names, what="deleted branches"))
-            number, head, token = found
+            number, head, old_token = found
+            # A new staging area: a commit that was under way when the branch was deleted must not land on it.
+            token = refs.new_token(db)
+            staging.move(db, old_token, token)
             db.execute("DELETE FROM deleted_branches WHERE id = ?", (number,))
             db.execute("INSERT INTO branches (repo, name, head, token) VALUES (?, ?, ?, ?)", (repo, name, head, token))
             change["new"] = head
@@ -155,8 +159,11 @@ class EmbeddedRepo:
             if refs.find_tag(db, repo, name) == commit:
                 return TagInfo(name=name, commit=commit)
         with self.store.changing_refs(change) as db:
-            refs.refuse_taken_name(db, repo, name)
-            db.execute("INSERT INTO tags (repo, name, head) VALUES (?, ?, ?)", (repo, name, commit))
+            repo = refs.repo_id(db, self.name)
+            if refs.find_tag(db, repo, name) != commit:  # somebody else may have made the same tag meanwhile
+                refs.refuse_taken_name(db, repo, name)
+                refs.resolve(db, repo, parse_ref(commit), load=partial(self.store.commit_from, db, repo))
+                db.execute("INSERT INTO tags (repo, name, head) VALUES (?, ?, ?)", (repo, name, commit))
             change["new"] = commit
         return TagInfo(name=name, commit=commit)
 
@@ -186,7 +193,7 @@ class EmbeddedRepo:
             yield info
 
     def _touches(self, repo: int, info: CommitInfo, key: str, *, first_parent: bool) -> bool:
-        """Whether a commit changed a key, or something under `key/`: it differs from each of its parents, as git has it."""
+        """Whether a commit changed a key, or something under `key/`: it differs from each parent, as git has it."""
         parents = info.parents[:1] if first_parent else info.parents
         trees = [self.store.commit(repo, parent).info.tree for parent in parents] or [self.store.trees.empty]
         return all(self._differs(tree, info.tree, key) for tree in trees)
@@ -251,7 +258,7 @@ class EmbeddedRepo:
     def _nothing_to_commit(self, branch: BranchRow) -> NothingToCommit:
         key, head = self._staged_here.pop(branch.name, ("", branch.head))
         if key and head != branch.head:
-            taker = next(self.log(branch.head, key=key, limit=1), None)
+            taker = self._taker(branch, key, head)
             if taker is not None:
                 message = (
                     f"nothing to commit on {branch.name!r}: commit {taker.id[:8]} by {taker.author} took your changes"
@@ -261,6 +268,11 @@ class EmbeddedRepo:
                 )
         message = f"branch {branch.name!r} of {self.name!r} has no uncommitted changes"
         return NothingToCommit(message, hint='write something first, or pass empty="skip" (or "allow")')
+
+    def _taker(self, branch: BranchRow, key: str, head: str) -> CommitInfo | None:
+        """The newest commit on the branch since `head` that changed a key."""
+        since = takewhile(lambda info: info.id != head, self.log(branch.head, first_parent=True))
+        return next((info for info in since if self._touches(branch.repo, info, key, first_parent=True)), None)
 
     def conflicts(self, source: str, into: str) -> Sequence[KeyConflict]:
         """Return what a merge would conflict on."""
@@ -308,8 +320,10 @@ class EmbeddedRepo:
             if merged.conflicts:
                 ours = self.store.commit(now.branch.repo, now.branch.head).info
                 raise _merge_conflict(_conflict_values(merged, base, theirs, ours), source, into)
-            parents = (now.branch.head,) if squash else (now.branch.head, theirs.id)
-            return Plan(self.store.trees.apply(now.tree, merged.edits, into=drafts), parents)
+            tree = self.store.trees.apply(now.tree, merged.edits, into=drafts)
+            if squash and tree == now.tree and not request.allow_empty:
+                raise NothingToCommit(f"all changes of {source!r} are in {into!r} already")
+            return Plan(tree, (now.branch.head,) if squash else (now.branch.head, theirs.id))
 
         return advance(self.store, self.name, into, request, plan)
 
@@ -425,7 +439,8 @@ def _merge_conflict(conflicts: list[KeyConflict], source: str, into: str) -> Mer
     return MergeConflict(
         f"merging {source!r} into {into!r}: both changed {count}: {names}",
         conflicts=conflicts,
-        hint='look at .conflicts, then say which side to take: choose={key: "source"}, or strategy="dest-wins"; nothing was changed',
+        hint='nothing was changed; look at .conflicts, then say which side to take: choose={key: "source"}, '
+        'or strategy="dest-wins"',
     )
 
 
@@ -436,9 +451,15 @@ def _refuse_uncommitted(now: Snapshot) -> None:
 
 def _check_request(request: CommitRequest) -> None:
     if not request.message.strip():
-        raise ValidationError(
-            "a commit needs a message", hint='say in a few words what changed: commit("Drop duplicates")'
-        )
+        hint = 'say in a few words what changed: commit("Drop duplicates")'
+        raise ValidationError("a commit needs a message", hint=hint)
+    if not request.op_id:
+        raise ValidationError("a commit needs an op_id", hint="uuid.uuid4().hex, made once for each attempt")
+    for name, text in (("message", request.message), ("author", request.author), ("op_id", request.op_id)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValidationError(f"the {name} {text[:80]!r} has a lone surrogate", hint="texts are UTF-8") from None
     check_metadata(request.metadata)
 
 

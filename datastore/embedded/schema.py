@@ -14,8 +14,8 @@ CREATE TABLE IF NOT EXISTS store (
 CREATE TABLE IF NOT EXISTS repos (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, default_branch TEXT NOT NULL
 );
--- `token` names the branch's staging area. `gen` moves whenever the head moves or a staged row goes away, so that a commit
--- that was prepared from an older state cannot land.
+-- `token` names the branch's staging area. `gen` moves whenever the head moves or a staged row goes away, so that a
+-- commit that was prepared from an older state cannot land.
 CREATE TABLE IF NOT EXISTS branches (
     repo INTEGER NOT NULL REFERENCES repos (id), name TEXT NOT NULL, head TEXT NOT NULL, token INTEGER NOT NULL UNIQUE,
     gen INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0, protected INTEGER NOT NULL DEFAULT 0,
@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS staging (
     modified INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', metadata TEXT NOT NULL DEFAULT '',
     kind INTEGER NOT NULL DEFAULT 0, extra TEXT NOT NULL DEFAULT '', PRIMARY KEY (token, key)
 ) WITHOUT ROWID;
--- Files in blobs/. Only a durable row lets a put skip writing; `boot` is the boot in which a row that is not durable was written.
+-- Files in blobs/. A put skips writing if the row is durable, or of this `boot` of the machine: what an earlier one
+-- wrote without a sync may be torn.
 CREATE TABLE IF NOT EXISTS blobs (
     digest BLOB PRIMARY KEY, size INTEGER NOT NULL, durable INTEGER NOT NULL, boot TEXT NOT NULL
 ) WITHOUT ROWID;

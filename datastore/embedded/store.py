@@ -49,6 +49,9 @@ class EmbeddedStore:
     def __repr__(self) -> str:
         return f"EmbeddedStore({str(self.path)!r})"
 
+    def __reduce__(self) -> tuple[Callable[..., "EmbeddedStore"], tuple[Path, bool, OpenStore | None]]:
+        return _reopened, (self.path, self._read_only, self._open() if self.exists() else None)
+
     @property
     def path(self) -> Path:
         """The folder, absolute."""
@@ -147,6 +150,12 @@ class EmbeddedStore:
         """Close the index; the next verb opens it again."""
         if self._opened is not None:
             self._opened.close()
+
+
+def _reopened(path: Path, read_only: bool, opened: OpenStore | None) -> EmbeddedStore:  # noqa: FBT001 - called by pickle
+    store = EmbeddedStore(path, read_only=read_only)
+    store._opened = opened  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - unpickled, it is the same store
+    return store
 
 
 def _refuse_taken_name(db: sqlite3.Connection, name: str) -> None:

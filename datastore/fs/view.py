@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from datastore import namespace
@@ -23,6 +24,7 @@ from datastore.values import ObjectInfo
 
 __all__ = ["Listing", "Place", "View"]
 
+_COMMITS = 64
 _INFOS = 20_000
 _LISTINGS = 16
 _LISTING_NAMES = 5_000
@@ -38,7 +40,7 @@ class Place(Struct, frozen=True):
     Attributes:
         base: What stands before keys in paths: `garments@main`.
         key: The key; empty for the mount itself.
-        target: As the namespace has it.
+        target: As the namespace has it, for this or another key.
         provider: Has the objects, pinned where the ref is.
         snapshot: Names the immutable state that the provider shows; None if it may change.
     """
@@ -84,6 +86,7 @@ class View:
         self._handle = handle
         self._other: Namespace | None = None
         self.pins: Pins = parse_pins(pins)
+        self._commits: _Kept[tuple[Namespace, Place]] = _Kept(_COMMITS)
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
         self._objects: _Kept[tuple[ObjectInfo, bytes]] = _Kept(_OBJECTS)
@@ -103,12 +106,24 @@ class View:
         return self._handle or json.dumps(self.namespace.handle(), sort_keys=True)
 
     def place(self, path: str, *, live: bool = False) -> Place:
-        """Return where a stripped path leads; asks no provider. A `live` place is seen as it is, without pins."""
+        """Return where a stripped path leads; asks no provider. A `live` place is seen as it is, without pins.
+
+        What leads to a commit is remembered: looking a repo up costs more than a small read.
+        """
+        head, _, key = path.partition("/")
+        if not live and "::" not in key:
+            for seen, known in self._commits.get(head):
+                if seen is self.namespace:
+                    return msgspec.structs.replace(known, key=key)
         target = self.namespace.target(path)
         pin = None if live or not self.pins or target.versioned is None else self.pins.get(pin_name(target))
         if pin is None:
-            return _place(path, target, target.provider, target.ref)
-        return _place(path, target, pinned_provider(target, pin), None if pin.uncommitted else pin.commit)
+            place = _place(path, target, target.provider, target.ref)
+        else:
+            place = _place(path, target, pinned_provider(target, pin), None if pin.uncommitted else pin.commit)
+        if place.snapshot is not None and place.base == head and not live:
+            self._commits.put(head, (self.namespace, place))
+        return place
 
     def object(self, path: str, *, live: bool = False) -> Place:
         """Return where a path leads that has to name an object."""
@@ -119,8 +134,8 @@ class View:
 
     def wrote(self, place: Place) -> None:
         """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
-        if self.pins and place.target.versioned:
-            self.pins = {name: pin for name, pin in self.pins.items() if name != pin_name(place.target)}
+        if self.pins and self.pins.pop(pin_name(place.target), None):
+            self._commits.clear()
 
     def entry(self, place: Place) -> ObjectInfo | None:
         """Return the object at a place, or None for a prefix or mount that exists; else raise `NotFound`."""
@@ -142,7 +157,10 @@ class View:
         return place.provider.head(place.key)
 
     def read(self, place: Place, *, if_match: str | None = None) -> Reader:
-        """Open an object; small ones of a commit stay in memory, as pyarrow opens each file for its schema and again for data."""
+        """Open an object; small ones of a commit stay in memory.
+
+        pyarrow opens each file twice: for its schema, then for its data.
+        """
         if place.snapshot is None or if_match is not None:
             return place.provider.read(place.key, if_match=if_match)
         key = (place.snapshot, place.key)
@@ -192,6 +210,7 @@ class View:
 
     def forget(self) -> None:
         """Drop what is remembered."""
+        self._commits.clear()
         self._infos.clear()
         self._listings.clear()
         self._objects.clear()

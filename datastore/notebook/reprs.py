@@ -28,6 +28,7 @@ __all__ = [
     "change_counts",
     "commit_table",
     "diff_table",
+    "handle_table",
     "log_table",
     "repo_table",
     "table_diff_headline",
@@ -113,6 +114,20 @@ def _branch_row(kind: str, branch: BranchInfo, *, default: str) -> list[Cell]:
     return [Cell(kind), Cell(branch.name), commit_cell(branch.head), Cell(notes)]
 
 
+def handle_table(repo: str, branch: str) -> Table:
+    """Show a branch of which nothing has been fetched.
+
+    >>> print(handle_table("garments", "main").text())
+    Branch main  of garments  ds://garments@main/
+      head and uncommitted changes: not fetched
+      Next: branch.head, branch.uncommitted(), branch.log()
+    """
+    return Table(
+        caption=[f"Branch {branch}", f"of {repo}", f"ds://{repo}@{branch}/"],
+        footer=["head and uncommitted changes: not fetched", "Next: branch.head, branch.uncommitted(), branch.log()"],
+    )
+
+
 def log_table(commits: Sequence[CommitInfo], *, title: str = "") -> Table:
     """Show commits in the order in which they are given; `title` says of what they are the log."""
     rows = [[commit_cell(commit.id), *_summary(commit)] for commit in commits[:MAX_ROWS]]
@@ -181,7 +196,7 @@ def diff_table(title: str, changes: Sequence[Change], *, counts: Mapping[ChangeK
     """
     totals: Mapping[ChangeKind, int] = counts if counts is not None else Counter(change.kind for change in changes)
     total = sum(totals.values())
-    following = f"Next: diff.table({_example(changes)}, key=…)" if _example(changes) else "Next: list(diff)"
+    following = f"Next: diff.table({_example(changes)}, key=…)" if _example(changes) else "Next: diff.to_pandas()"
     prefixes = _prefix_rows(changes) if counts is None else []
     room = MAX_ROWS - len(prefixes)
     whole = [size_text(sum(map(_growth, changes)), signed=True)] if counts is None else []

@@ -103,7 +103,7 @@ def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
     # Not by infer_objects or convert_dtypes: both round large integers that stand beside a null.
     kind: Any = _NULLABLE.get(pd.api.types.infer_dtype(column, skipna=True))
     try:
-        return column.astype(kind) if kind else column
+        return cast("pd.Series[Any]", column.astype(kind)) if kind else column
     except OverflowError:  # integers of more than 64 bits stay Python's
         return column
 

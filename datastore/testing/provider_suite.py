@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 from typing import TypeVar
 
 import pytest
@@ -57,6 +58,26 @@ class ProviderSuite(ReadingExam, WritingExam, WritersExam, ListingExam):
 
         assert together(work) == [4 * (1 + 2 + 3 + 4 + 5)] * 8
         assert listed(provider) == keys
+
+    def test_readers_see_the_old_object_or_the_new_one(self, provider: Provider) -> None:
+        size = 200_000
+        provider.put("a", bytes(size))
+        written = threading.Event()
+
+        def work(number: int) -> set[tuple[int, int]]:
+            seen: set[tuple[int, int]] = set()
+            if number == 0:
+                try:
+                    for turn in range(60):
+                        provider.put("a", bytes([turn]) * size)
+                finally:
+                    written.set()
+            while not written.is_set():
+                data = content(provider, "a")
+                seen |= {(len(data), len(set(data))), (provider.head("a").size, 1)}
+            return seen
+
+        assert set().union(*together(work)) == {(size, 1)}
 
     def test_an_info_pickles_and_copies(self, provider: Provider) -> None:
         info = provider.put("a.txt", b"hello")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datastore.errors import NothingToCommit, NotFound, ValidationError
+from datastore.errors import NotFound, NothingToCommit, ValidationError
 from datastore.provider import SupportsCopy, SupportsImport, SupportsLink, SupportsVersioning
 from datastore.testing.versioning_tools import (
     JSON,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datastore.errors import MergeConflict, NothingToCommit, NotFound, UncommittedChanges, ValidationError
+from datastore.errors import MergeConflict, NotFound, NothingToCommit, UncommittedChanges, ValidationError
 from datastore.provider import SupportsVersioning
 from datastore.testing.versioning_tools import contents, kinds, messages, request, save, staged
 
@@ -245,9 +245,7 @@ class MergesExam:
         versioned.revert("main", undone.id, request("Redo"))
         assert contents(versioned.at("main")) == {"a": b"bad", "c": b"bad", "d": b"later"}
 
-    @pytest.mark.parametrize(
-        ("parent", "expected"), [(1, {"a": b"1", "main": b"m"}), (2, {"a": b"1", "exp": b"e"})]
-    )
+    @pytest.mark.parametrize(("parent", "expected"), [(1, {"a": b"1", "main": b"m"}), (2, {"a": b"1", "exp": b"e"})])
     def test_revert_of_a_merge(self, versioned: SupportsVersioning, parent: int, expected: dict[str, bytes]) -> None:
         _forked(versioned, base={"a": b"1"}, exp={"exp": b"e"}, main={"main": b"m"})
         merged = versioned.merge("exp", "main", request())

@@ -8,7 +8,19 @@ from datastore.testing.versioning_tools import commit, contents, keys, messages,
 
 __all__ = ["RefsExam"]
 
-_BAD_BRANCHES = ["", "exp/dedupe", "v1.0", "-x", "a b", "main@", "main~1", "ü", "a" * 300, "0123456789abcdef" * 4, "a\n"]
+_BAD_BRANCHES = [
+    "",
+    "exp/dedupe",
+    "v1.0",
+    "-x",
+    "a b",
+    "main@",
+    "main~1",
+    "ü",
+    "a" * 300,
+    "0123456789abcdef" * 4,
+    "a\n",
+]
 _BAD_TAGS = ["", "a/b", ".v1", "v1.", "v1..v2", "v1.lock", "v 1", "v1~1", "v1^", "v1:x", "v1@", "-v1", "ü", "a" * 300]
 _BAD_EXPRESSIONS = ["", "@", "~1", "main~x", "main^a", "main~1@", "main@{1}", "main@~1", "ma in", "main$", "main~-1"]
 

@@ -12,7 +12,8 @@ __all__ = ["commit", "contents", "keys", "kinds", "messages", "names", "request"
 
 def request(message: str = "A change", **fields: Any) -> CommitRequest:
     """Return a request with an author and an `op_id` of its own, unless the fields say otherwise."""
-    return CommitRequest(**{"message": message, "author": "Ada", "op_id": uuid.uuid4().hex, **fields})
+    given: dict[str, Any] = {"message": message, "author": "Ada", "op_id": uuid.uuid4().hex, **fields}
+    return CommitRequest(**given)
 
 
 def write(provider: Provider, objects: Mapping[str, bytes | None]) -> None:

@@ -147,7 +147,10 @@ def test_listings_of_a_commit_are_remembered(fs, repo, counts):
     commit = repo.branch("main").commit("first")
     counts.clear()
     for _ in range(3):
-        assert fs.ls(f"garments@{commit.id}/d", detail=False) == [f"garments@{commit.id}/d/a", f"garments@{commit.id}/d/b"]
+        assert fs.ls(f"garments@{commit.id}/d", detail=False) == [
+            f"garments@{commit.id}/d/a",
+            f"garments@{commit.id}/d/b",
+        ]
         assert fs.info(f"garments@{commit.id}/d/a")["size"] == 1
         assert fs.isdir(f"garments@{commit.id}")
     assert counts == {"list": 1}

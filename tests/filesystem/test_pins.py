@@ -11,8 +11,8 @@ import datastore as ds
 from datastore import namespace
 from datastore.api import filesystem
 from datastore.errors import HeadMoved, NotFound, ValidationError
-from datastore.fs.system import DatastoreFileSystem
 from datastore.fs.pins import Pin, format_pins, parse_pins
+from datastore.fs.system import DatastoreFileSystem
 
 MAIN = "garments@main"
 
@@ -49,7 +49,9 @@ def test_the_text_form(pins):
     assert parse_pins(format_pins(pins)) == pins
 
 
-@pytest.mark.parametrize("text", ["garments@main", "garments@main=1234", "garments=" + "0" * 64, f"x@y={'0' * 64},"[:-2], "="])
+@pytest.mark.parametrize(
+    "text", ["garments@main", "garments@main=1234", "garments=" + "0" * 64, f"x@y={'0' * 64},"[:-2], "="]
+)
 def test_texts_that_are_no_pins(text):
     with pytest.raises(ValidationError, match="pins"):
         DatastoreFileSystem(pins=text)
@@ -89,7 +91,14 @@ def test_every_ref_that_moves_or_has_a_name_is_pinned(first, branch, repo, ref):
 
 
 def test_what_is_not_pinned(first, mem):
-    for url in (f"ds://{mem}/a", f"ds://garments@{first.id}/a", "ds://garmens/a", "ds://garments@mian/a", "ds://", "ds://a b"):
+    for url in (
+        f"ds://{mem}/a",
+        f"ds://garments@{first.id}/a",
+        "ds://garmens/a",
+        "ds://garments@mian/a",
+        "ds://",
+        "ds://a b",
+    ):
         assert DatastoreFileSystem._get_kwargs_from_urls(url) == {}
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.errors import Forbidden, HeadMoved, NotFound, UnsupportedOperation
-from datastore.fs.system import DatastoreFileSystem
 from datastore.fs.files import RangedReader
 from datastore.fs.ranges import plan_ranges
+from datastore.fs.system import DatastoreFileSystem
 from datastore.streams import BytesReader
 from tests.filesystem.helpers import Wrapper
 
@@ -76,7 +76,19 @@ def test_infos_have_the_keys_that_tools_look_for(fs, repo, mem):
     fs.pipe_file("garments@main/a.csv", b"a,b\n", metadata={"run": "12"})
     info = fs.info("garments@main/a.csv")
     assert set(info) == {
-        *("name", "size", "type", "ETag", "etag", "mtime", "LastModified", "digest", "commit", "content_type", "metadata")
+        *(
+            "name",
+            "size",
+            "type",
+            "ETag",
+            "etag",
+            "mtime",
+            "LastModified",
+            "digest",
+            "commit",
+            "content_type",
+            "metadata",
+        )
     }
     assert (info["name"], info["size"], info["type"]) == ("garments@main/a.csv", 4, "file")
     assert info["ETag"] == info["etag"]
@@ -286,7 +298,11 @@ def test_ranges_that_lie_near_are_one_read(fs, mem, counts):
     assert fs.cat_ranges([path] * 3, [0, 50, 200], [10, 60, 210]) == [DATA[0:10], DATA[50:60], DATA[200:210]]
     assert counts == {"read": 1}
     counts.clear()
-    assert fs.cat_ranges([path] * 3, [0, 50, 200], [10, 60, 210], max_gap=40) == [DATA[0:10], DATA[50:60], DATA[200:210]]
+    assert fs.cat_ranges([path] * 3, [0, 50, 200], [10, 60, 210], max_gap=40) == [
+        DATA[0:10],
+        DATA[50:60],
+        DATA[200:210],
+    ]
     assert counts["read"] == 2
 
 

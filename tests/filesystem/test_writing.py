@@ -1,5 +1,7 @@
 """Writers publish a whole object or nothing; what is deleted is exactly what was named."""
 
+# ruff: noqa: PT012, TRY301 - where an exception arises relative to a `with` block is what is tested
+
 import gc
 import io
 import logging
@@ -13,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, UnsupportedOperation, ValidationError
-from datastore.fs.system import DatastoreFileSystem
 from datastore.fs.paths import IsPrefix
+from datastore.fs.system import DatastoreFileSystem
 from datastore.values import DeleteFailure
 from tests.filesystem.helpers import Wrapper
 

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datastore.notebook.markup import (
@@ -29,6 +29,7 @@ from datastore.notebook.reprs import (
     branch_table,
     commit_table,
     diff_table,
+    handle_table,
     log_table,
     repo_table,
     table_diff_headline,
@@ -167,6 +168,7 @@ SURFACES: dict[str, Callable[[str], Table]] = {
         default_branch="main",
         commits={text: commit(author=text, message=text)},
     ),
+    "branch": lambda text: handle_table(text, text),
     "log": lambda text: log_table([commit(id=text, author=text, message=text)] * 30, title=text),
     "commit": lambda text: commit_table(
         commit(
@@ -202,13 +204,13 @@ def test_hostile_text_is_shown_and_does_nothing(surface: str, text: str) -> None
     assert beginning in " ".join(SURFACES[surface](text).text().split())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300), st.sampled_from(sorted(set(SURFACES) - {"row diff", "wide row diff"})))
 def test_any_text_is_shown_and_does_nothing(text: str, surface: str) -> None:
     check(SURFACES[surface](text))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.text(max_size=3000), min_size=12, max_size=12), max_size=25), st.text())
 def test_every_table_of_twelve_columns_fits(rows: list[list[str]], text: str) -> None:
     page = check(Table(caption=[text] * 4, columns=[text] * 12, rows=rows, footer=[text] * 2))
@@ -368,6 +370,7 @@ def test_diff_whose_end_is_not_fetched_shows_the_totals() -> None:
     page = check(diff_table("a..b", added("x/1", "x/2"), counts={"added": 5000, "removed": 2}))
     assert "+5,000 added -2 removed ~0 changed" in page.text
     assert "… 5,000 more rows" in page.text
+    assert page.text.endswith("Next: diff.to_pandas()")
 
 
 def test_an_empty_diff_says_so() -> None:

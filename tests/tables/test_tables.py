@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datastore.errors import NotFound, UnsupportedType, ValidationError
@@ -103,7 +103,7 @@ def sides(draw: st.DrawFn) -> tuple[tuple[pd.DataFrame, Rows], tuple[pd.DataFram
     return result[0], result[1], [f"k{i}" for i in range(len(keys))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sides())
 def test_finds_what_a_naive_comparison_finds(drawn: Any) -> None:
     (before, old), (after, new), key = drawn
@@ -138,7 +138,7 @@ def test_finds_what_a_naive_comparison_finds(drawn: Any) -> None:
     assert set(diff.columns_removed) == {name for name in before.columns if name not in after.columns}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sides(), st.randoms(use_true_random=False))
 def test_order_of_rows_and_columns_does_not_matter(drawn: Any, random: Any) -> None:
     (before, _), (after, _), key = drawn
