@@ -10,7 +10,7 @@ from datastore.repository import Repo
 from datastore.urls import to_url
 
 if TYPE_CHECKING:
-    from datastore.filesystem import DatastoreFileSystem
+    from datastore.fs.system import DatastoreFileSystem
 
 __all__ = ["create_repo", "delete_repo", "diff", "filesystem", "mount", "mounts", "repo", "repos", "url"]
 

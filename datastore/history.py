@@ -166,10 +166,7 @@ class Diff(Sequence[Change]):
             UnsupportedType: Not a table that can be read.
         """
         before, after = (read_table(side, name) for side in self.sides)
-        found = diff_tables(before, after, key=key, limit=limit)
-        import msgspec
-
-        return msgspec.structs.replace(found, title=f"{name}  {self.title}")
+        return diff_tables(before, after, key=key, limit=limit, title=f"{name}  {self.title}")
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return one row per change: key, kind, size before, size after."""

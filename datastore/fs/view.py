@@ -175,8 +175,11 @@ class View:
         return BytesReader(*found)
 
     def is_prefix(self, place: Place) -> bool:
-        """Tell whether something is under a place."""
-        return next(iter(place.provider.list(place.prefix)), None) is not None
+        """Tell whether something is under a place with a key."""
+        # Looks where its name would stand among its neighbours: what is under it would come by the page.
+        before = f"{place.key}.{chr(0x10FFFF)}"
+        page = next(iter(place.provider.list(place.key, delimiter="/", start_after=before)), None)
+        return page is not None and place.prefix in page.prefixes
 
     def require(self, place: Place) -> None:
         """Raise `NotFound` if the ref does not resolve, and whatever is wrong with an unversioned mount."""

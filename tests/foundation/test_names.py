@@ -204,9 +204,11 @@ def test_metadata_that_is_not_text_is_refused_by_name(metadata: object, named: s
 
 
 def test_metadata_has_a_limit():
-    assert check_metadata({"x": "y" * 65_535})
-    with pytest.raises(TooLarge):
-        check_metadata({"x": "y" * 65_536})
+    room = 65_536 - len('{"x":""}')
+    assert check_metadata({"x": "y" * room})
+    for too_much in ("y" * (room + 1), '"' * (room // 2 + 1)):  # as JSON, where a quote takes two
+        with pytest.raises(TooLarge):
+            check_metadata({"x": too_much})
 
 
 @pytest.mark.parametrize(
