@@ -57,7 +57,7 @@ def repos() -> list[Repo]:
 
 
 def delete_repo(name: str) -> None:
-    """Delete a repo of the embedded store with all its branches, tags and uncommitted changes. This cannot be undone."""
+    """Delete a repo of the embedded store with its branches, tags and uncommitted changes. This cannot be undone."""
     current().store.delete_repo(name)
 
 

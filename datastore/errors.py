@@ -26,8 +26,8 @@
     ├── NotCached           (FileNotFoundError)   offline, and the cache does not have it
     └── UnsupportedOperation (io.UnsupportedOperation)  this store cannot do that
 
-Each carries `kind` (a stable string to switch on), `url` (what it is about, without secrets) and `hint` (the way out, the
-safe one first; also attached as a note, so that every traceback shows it). All of them pickle.
+Each carries `kind` (a stable string to switch on), `url` (what it is about, without secrets) and `hint` (the way out,
+the safe one first; also attached as a note, so that every traceback shows it). All of them pickle.
 """
 
 import io

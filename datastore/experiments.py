@@ -21,8 +21,8 @@ Resume = Literal["never", "allow", "must"]
 class Experiment:
     """A branch to try something on. Use it in a `with` block, or call `start`.
 
-    `experiment / "key"` is the URL to write to. Nothing is merged or deleted by leaving the block, also after an exception: what
-    was written stays on the branch, to be looked at, resumed or merged.
+    `experiment / "key"` is the URL to write to. Leaving the block merges and deletes nothing, also
+    after an exception: what was written stays on the branch, to be looked at, resumed or merged.
 
     Args:
         repo: Where.

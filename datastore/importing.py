@@ -25,11 +25,13 @@ def files_of(folder: Path, prefix: str, *, ignore: Sequence[str] = ()) -> list[t
     Args:
         folder: The local folder.
         prefix: What the keys begin with; a missing trailing slash is added.
-        ignore: Patterns of `.gitignore`, besides those of the folder's `.datastoreignore`, `.git/`, `.datastore/`, `.DS_Store`.
+        ignore: Patterns of `.gitignore`, besides those of the folder's `.datastoreignore` and `.git/`, `.datastore/`,
+            `.DS_Store`.
 
     Raises:
         NotFound: The folder does not exist.
-        ValidationError: Something is neither a file nor a folder, or is a link to a folder: named, so that nothing goes missing.
+        ValidationError: Something is neither a file nor a folder, or is a link to a folder; it is named, so that nothing
+            goes missing.
         InvalidURL, TooLarge: A name cannot be a key.
     """
     import pathspec

@@ -1,4 +1,4 @@
-"""Listings as every store gives them: grouping by delimiter and cutting into pages, over any sorted, seekable source."""
+"""Listings as every store gives them: grouped by a delimiter, cut into pages, from any sorted source."""
 
 from collections.abc import Callable, Iterable, Iterator
 

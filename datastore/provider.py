@@ -4,8 +4,8 @@ Small for the implementer; comfort is built once, above it. `datastore.testing.P
 `datastore.providers.memory` is the executable specification. What only some stores can do is a protocol of its own
 (`Supports…`); ask for it with `isinstance` before using it.
 
-The central idea: **a ref gives back an ordinary provider.** `SupportsVersioning.at("main")` is a `Provider`, so no verb takes
-a ref, and nothing above ever asks whether versions exist in order to move bytes.
+The central idea: **a ref gives back an ordinary provider.** `SupportsVersioning.at("main")` is a `Provider`, so no verb
+takes a ref, and nothing above ever asks whether versions exist in order to move bytes.
 """
 
 import io
@@ -62,8 +62,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         immutable: Whether everything that this handle shows stays as it is for ever, so that it may be cached for good.
         create: Whether `CREATE` is atomic against other writers.
         match: Whether `Match(etag)` is atomic against other writers; if not, it raises `UnsupportedOperation`.
-        attributes: Whether content type and metadata are kept as given; if not, all but the extension's own content type
-            raise `UnsupportedOperation`.
+        attributes: Whether content type and metadata are kept as given; if not, all but the extension's own content
+            type raise `UnsupportedOperation`.
         digests: Whether `head` and `list` know the digest of every object.
         local: Whether verbs are answered from this machine, so that a thread hop costs more than the call.
     """
@@ -81,8 +81,8 @@ class Reader(io.RawIOBase):
     """A binary stream over one version of an object, or over one range of it.
 
     Everything read from it belongs to the version that `info` describes, else it raises `IntegrityError`: bytes of two
-    versions are never mixed. `seekable()` tells whether it can go back; readers of local stores can. Positions count from the
-    beginning of the range. Close it, or use `with`.
+    versions are never mixed. `seekable()` tells whether it can go back; readers of local stores can. Positions count
+    from the beginning of the range. Close it, or use `with`.
     """
 
     info: ObjectInfo
@@ -120,7 +120,7 @@ class Provider(Protocol):
         """Return what is known of an object, or raise `NotFound`. A prefix is not an object."""
         ...
 
-    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:  # noqa: A002 - HTTP's word
+    def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object, or a range of it.
 
         Args:
@@ -148,15 +148,15 @@ class Provider(Protocol):
         ...
 
     def delete(self, keys: Sequence[str]) -> Sequence[DeleteFailure]:
-        """Delete exactly these keys. A missing key is no failure; keys that could not be deleted come back, each with its error."""
+        """Delete exactly these keys; those that could not be deleted come back. A missing key is no failure."""
         ...
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects whose keys start with `prefix`, in the order of their UTF-8 bytes.
 
         With a delimiter, everything up to its first occurrence after the prefix is one common prefix, given once, in
-        `Page.prefixes`. `start_after` is exclusive; a common prefix equal to it or before it is left out, with all that is
-        under it. Pages are not empty and hold at most 1,000 names (objects and prefixes together).
+        `Page.prefixes`. `start_after` is exclusive; a common prefix equal to it or before it is left out, with all that
+        is under it. Pages are not empty and hold at most 1,000 names (objects and prefixes together).
         """
         ...
 
@@ -179,7 +179,10 @@ class SupportsCopy(Protocol):
     """Copies within the provider without the bytes passing through here."""
 
     def copy(self, source: str, target: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo:
-        """Copy one object with its attributes; a content type that followed from the old extension follows the new one."""
+        """Copy one object with its attributes.
+
+        A content type that followed from the old extension follows the new one.
+        """
         ...
 
 
@@ -197,7 +200,7 @@ class SupportsImport(Protocol):
     """Brings in many local files at once."""
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
-        """Put each local file under its key, all of them in one step or none. `reflink` shares disk blocks where possible."""
+        """Put each local file under its key, all in one step or none; `reflink` shares disk blocks where possible."""
         ...
 
 
@@ -205,7 +208,7 @@ class SupportsImport(Protocol):
 class SupportsVersioning(Protocol):
     """One repo: branches, tags and commits over providers. Every argument called `ref` takes a ref expression.
 
-    The two rules about uncommitted changes (DESIGN §7): *bytes see them, names don't* (`at("main")` reads uncommitted over
+    The two rules about uncommitted changes: *bytes see them, names don't* (`at("main")` reads uncommitted over
     committed, every verb that names a commit uses the head), and *what is handed on is pinned*.
     """
 
@@ -225,7 +228,12 @@ class SupportsVersioning(Protocol):
         ...
 
     def commit_of(self, ref: str) -> CommitInfo:
-        """Resolve a ref: full commit id, branch, tag, id prefix, in this order. Raises `NotFound`, `ValidationError` if ambiguous."""
+        """Resolve a ref: full commit id, branch, tag, id prefix, in this order.
+
+        Raises:
+            NotFound: Nothing has this name.
+            ValidationError: It does not follow the grammar, or is the beginning of several ids.
+        """
         ...
 
     def is_branch(self, ref: str) -> bool:
@@ -241,11 +249,11 @@ class SupportsVersioning(Protocol):
         ...
 
     def create_branch(self, name: str, base: str, *, hidden: bool = False) -> BranchInfo:
-        """Make a branch at the commit of `base`; uncommitted changes of base stay where they are. Raises `AlreadyExists`."""
+        """Make a branch at the commit of `base`; its uncommitted changes are not carried. Raises `AlreadyExists`."""
         ...
 
     def delete_branch(self, name: str) -> None:
-        """Delete a branch with its uncommitted changes. Raises `Forbidden` for the default branch and protected ones."""
+        """Delete a branch with its uncommitted changes. Raises `Forbidden` for the default and for protected ones."""
         ...
 
     def undelete_branch(self, name: str) -> BranchInfo:
@@ -287,7 +295,7 @@ class SupportsVersioning(Protocol):
         ...
 
     def diff(self, a: str, b: str, *, prefix: str = "") -> Iterator[Change]:
-        """Yield what differs between two commits, from a to b, in key order; same bytes and attributes are no change."""
+        """Yield what differs from commit a to commit b, in key order; same bytes and attributes are no change."""
         ...
 
     def merge_base(self, a: str, b: str) -> CommitInfo | None:
@@ -339,7 +347,7 @@ class SupportsVersioning(Protocol):
         ...
 
     def restore(self, branch: str, key: str, ref: str) -> int:
-        """Make an object (all under `key` if it ends in `/`) as it is at `ref`, uncommitted; return how many changed."""
+        """Make an object (all under `key` if it ends in `/`) as at `ref`, uncommitted; return how many changed."""
         ...
 
     def close(self) -> None:

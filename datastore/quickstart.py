@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -22,7 +22,6 @@ from datastore.history import Commit
 from datastore.namespace import current
 from datastore.notebook.markup import size_text
 from datastore.repository import Repo
-from datastore.tables import is_table, read_table
 from datastore.urls import DatasetURL
 
 if TYPE_CHECKING:
@@ -33,12 +32,8 @@ __all__ = ["penguins", "run", "write_notebook"]
 _MARK = {"made-by": "datastore quickstart"}
 _NOTEBOOK = "01_start.ipynb"
 
-_WRITERS: dict[str, Callable[["pd.DataFrame", DatasetURL], Any]] = {
-    ".csv": lambda frame, url: frame.to_csv(url, index=False),
-    ".feather": lambda frame, url: frame.to_feather(url),
-    ".parquet": lambda frame, url: frame.to_parquet(url),
-}
-"""The formats that the story knows how to damage."""
+_READERS = {".csv": "read_csv", ".feather": "read_feather", ".parquet": "read_parquet"}
+"""The formats that the story knows how to damage, with pandas' names for them."""
 
 
 def penguins() -> "pd.DataFrame":
@@ -185,16 +180,27 @@ class _Story:
         self._say(
             f"{len(changes)} files, {size_text(size)}, copied in {took}; commit {commit.id[:8]} in {took_commit}."
         )
-        tables = [change.key for change in changes if Path(change.key).suffix in _WRITERS and is_table(change.key)]
+        tables = [change.key for change in changes if Path(change.key).suffix in _READERS]
         key = tables[0] if tables else changes[0].key
         return _Subject(key, self._unique_column(key) if tables else None)
 
-    def _read(self, ref: str, subject: _Subject) -> "pd.DataFrame":
-        return read_table(self.repo.versioned.at(ref), subject.key)
+    def _read(self, ref: str, key: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        return getattr(pd, _READERS[Path(key).suffix])(self.repo.url(key, ref=ref))
+
+    @staticmethod
+    def _write(frame: "pd.DataFrame", url: DatasetURL) -> None:
+        if url.suffix == ".csv":
+            frame.to_csv(url, index=False)
+        elif url.suffix == ".feather":
+            frame.reset_index(drop=True).to_feather(url)
+        else:
+            frame.to_parquet(url)
 
     def _unique_column(self, key: str) -> str | None:
         try:
-            frame = read_table(self._main.objects, key)
+            frame = self._read("main", key)
         except ValueError:  # it only looks like a table
             return None
         usable = (str(name) for name in frame.columns if frame[name].notna().all() and frame[name].is_unique)
@@ -218,13 +224,13 @@ class _Story:
             self._say(f"Overwrote {subject.key} with four bytes.")
             self._say(str(self.repo.branch("try").uncommitted()))
             return
-        frame = self._read("try", subject)
+        frame = self._read("try", subject.key)
         broken = frame.iloc[:-3].copy()
         column = next((name for name in broken.select_dtypes(["int64", "float64"]) if name != subject.column), None)
         if column is not None:
-            few = broken[column].dropna().index[:5]
-            broken.loc[few, column] *= 1000
-        _WRITERS[url.suffix](broken, url)
+            few = broken.index.isin(broken[column].dropna().index[:5])
+            broken[column] = broken[column].mask(few, broken[column] * 1000)
+        self._write(broken, url)
         spoiled = f", {column} × 1000 in five of them" if column else ""
         self._say(f"pandas wrote {len(broken)} of {len(frame)} rows to {url}{spoiled}.")
         with _timed() as took:
@@ -252,10 +258,10 @@ class _Story:
             branch.objects.put(subject.key, branch.objects.read(subject.key).read() + b"\n")
             what = "Add a line"
         else:
-            frame = self._read("try", subject)
+            frame = self._read("try", subject.key)
             clean = frame.dropna()
             clean = clean if len(clean) < len(frame) else frame.iloc[1:]
-            _WRITERS[url.suffix](clean, url)
+            self._write(clean, url)
             what = f"Keep {len(clean)} complete rows of {len(frame)}"
         with _timed() as took:
             commit = branch.commit(what, metadata=_MARK)
@@ -272,7 +278,7 @@ class _Story:
         if subject.column is None:
             self._main.objects.put(subject.key, b"changed on main")
         else:
-            _WRITERS[url.suffix](self._read("main", subject).iloc[:-1], url)
+            self._write(self._read("main", subject.key).iloc[:-1], url)
         self._main.commit("Drop the last row", metadata=_MARK)
         try:
             self.repo.merge("try", "main", metadata=_MARK)
@@ -298,19 +304,18 @@ class _Story:
                 if subject.column is None:
                     shown = f"{self.repo.versioned.at(ref).head(subject.key).size} bytes"
                 else:
-                    shown = f"{len(self._read(ref, subject))} rows"
+                    shown = f"{len(self._read(ref, subject.key))} rows"
             self._say(f"{url:<55} {shown:>12}  {took}")
 
     def farewell(self, subject: _Subject) -> None:
         """Say what to paste."""
         url = self.repo.url(subject.key, ref="main")
-        reader = {".csv": "read_csv", ".feather": "read_feather"}.get(url.suffix, "read_parquet")
         self._title(f"Done in {time.perf_counter() - self._started:.1f} s. The repo '{self.repo.name}' stays.")
         self._say("In any Python process, without importing datastore:")
         if subject.column is None:
             self._say(f'import fsspec; fsspec.open("{url}").open().read()')
         else:
-            self._say(f'import pandas as pd; pd.{reader}("{url}")')
+            self._say(f'import pandas as pd; pd.{_READERS[url.suffix]}("{url}")')
 
 
 class _Took:

@@ -3,12 +3,14 @@
 import contextlib
 import secrets
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from datastore.errors import DatastoreError, NothingToCommit, UncommittedChanges
-from datastore.history import Commit
 from datastore.repository import Branch
 from datastore.urls import DatasetURL
+
+if TYPE_CHECKING:
+    from datastore.history import Commit
 
 __all__ = ["Transaction"]
 

@@ -4,7 +4,6 @@ Whatever can be done without the bytes passing through here is done so; the rest
 what does not have the size and digest that it has to have is never published.
 """
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +76,7 @@ def download_object(provider: Provider, key: str, path: Path, *, callback: Progr
         callback: Is told the size and each step, in bytes.
     """
     with provider.read(key) as reader:
-        target = Path(os.path.realpath(path))  # a link stays a link: the file that it names is replaced
+        target = path.resolve() if path.is_symlink() else path  # a link stays: the file that it names is replaced
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and not target.is_file():
             with target.open("wb") as special:
@@ -89,8 +88,9 @@ def download_object(provider: Provider, key: str, path: Path, *, callback: Progr
             with unfinished.open("xb") as file:
                 _fill(file, reader, callback)
             unfinished.replace(target)
-        finally:
+        except BaseException:
             unfinished.unlink(missing_ok=True)
+            raise
         return reader.info
 
 

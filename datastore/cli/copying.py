@@ -46,6 +46,11 @@ def copy(source: str, target: str, *, recursive: bool) -> int:
     if not isinstance(there, DatasetURL):
         _check_target(there)
     fs = filesystem()
+    if not isinstance(here, DatasetURL) and isinstance(there, DatasetURL) and Path(here).is_file():
+        # By itself, because `put` would take brackets in its name for a pattern.
+        into = there.endswith("/") or not there.key or fs.isdir(there)
+        fs.put_file(here, there / Path(here).name if into else there)
+        return 1
     with _progress() as progress:
         if isinstance(here, DatasetURL) and not isinstance(there, DatasetURL):
             fs.get(here, there, recursive=recursive, callback=progress.callback)
@@ -62,6 +67,10 @@ def copy(source: str, target: str, *, recursive: bool) -> int:
 def _check_source(path: str) -> None:
     if not Path(path).exists() and not has_magic(path):
         raise NotFound(f"no local file or folder {path!r}", hint=_url_hint(path))
+    if Path(path).is_dir() and has_magic(path):
+        raise ValidationError(
+            f"the folder {path!r} has a pattern as its name", hint="datastore import takes it as it is"
+        )
 
 
 def _check_target(path: str) -> None:

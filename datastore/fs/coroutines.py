@@ -7,7 +7,7 @@ once as fsspec lets it.
 # ruff: noqa: ARG002, FBT001, FBT002, PLR0917 - the signatures are fsspec's
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from datastore.errors import NotFound
@@ -77,8 +77,8 @@ class Coroutines(Writing):
     async def _cat_ranges(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         paths: Sequence[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
+        starts: Iterable[int | None] | int | None,
+        ends: Iterable[int | None] | int | None,
         max_gap: int | None = None,
         batch_size: int | None = None,
         on_error: str = "return",

@@ -83,10 +83,12 @@ class Reading(AsyncFileSystem):
         return int(hashlib.sha256(self.ukey(path).encode()).hexdigest(), 16)
 
     def _type(self, path: str) -> str | None:
+        path = strip(path)
         try:
-            return str(self.info(path)["type"])
+            found = self._view.entry(self._view.place(path)) if path else None
         except NotFound:
             return None
+        return "directory" if found is None else "file"
 
     def _object(self, path: str) -> ObjectInfo:
         place = self._view.object(strip(path))
@@ -259,8 +261,8 @@ class Reading(AsyncFileSystem):
     def cat_ranges(
         self,
         paths: Sequence[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
+        starts: Iterable[int | None] | int | None,
+        ends: Iterable[int | None] | int | None,
         max_gap: int | None = None,
         on_error: str = "return",
         **kwargs: Any,
@@ -282,15 +284,15 @@ class Reading(AsyncFileSystem):
     def ranges(
         self,
         paths: Sequence[str],
-        starts: Sequence[int | None] | int | None,
-        ends: Sequence[int | None] | int | None,
+        starts: Iterable[int | None] | int | None,
+        ends: Iterable[int | None] | int | None,
         *,
         max_gap: int | None = None,
     ) -> Ranges:
         """Plan the reads of `cat_ranges`."""
         plain = [strip(path) for path in paths]
-        first = starts if isinstance(starts, Sequence) else [starts] * len(plain)
-        last = ends if isinstance(ends, Sequence) else [ends] * len(plain)
+        first = [*starts] if isinstance(starts, Iterable) else [starts] * len(plain)
+        last = [*ends] if isinstance(ends, Iterable) else [ends] * len(plain)
         if not len(plain) == len(first) == len(last):
             raise ValidationError(f"{len(plain)} paths, {len(first)} starts and {len(last)} ends", hint="one of each")
         blocks = plan_ranges(plain, first, last, max_gap=max_gap)

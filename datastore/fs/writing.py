@@ -77,7 +77,7 @@ class Writing(Reading):
             lpath: A local path, a pattern, or several.
             rpath: A path; with a slash at the end, or if it is a folder, things go into it. Or one for each source.
             recursive: Whether folders stand for all that is under them.
-            callback: Is told the number of files; its branches are told the bytes.
+            callback: Is told the number of files; its branches are told the bytes, unless it is one step.
             maxdepth: How deep.
             kwargs: As `put_file` takes them.
         """

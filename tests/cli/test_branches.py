@@ -50,7 +50,10 @@ def test_branch_takes_a_repo_and_no_ref(fail, garments):
 def test_tag_lists_makes_and_deletes(run, garments):
     assert run("tag", "garments").rows == [["v1", garments.commit_of("v1").id]]
     assert run("tag", "garments", "v2").rows == [["v2", garments.branch("main").head.id]]
-    assert run("tag", "garments", "v0", "main~1", "--json").json == {"name": "v0", "commit": garments.commit_of("v1").id}
+    assert run("tag", "garments", "v0", "main~1", "--json").json == {
+        "name": "v0",
+        "commit": garments.commit_of("v1").id,
+    }
     run("tag", "garments", "v2", "--delete")
     assert [tag["name"] for tag in run("tag", "garments", "--json").json] == ["v0", "v1"]
 

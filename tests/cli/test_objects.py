@@ -113,6 +113,23 @@ def test_cp_of_a_prefix_or_folder_needs_r(fail, garments, folder, source):
     assert "-r" in fail("cp", source, target)
 
 
+def test_cp_takes_names_that_look_like_patterns_as_they_are(run, fail, garments, folder):
+    (folder / "a1.csv").write_bytes(b"another")
+    (folder / "a[1].csv").write_bytes(b"this one")
+    (folder / "d[1]").mkdir()
+    run("cp", "a[1].csv", "ds://garments")
+    assert read("ds://garments/a[1].csv") == b"this one"
+    run("cp", "a1.csv", "ds://garments/a1.csv")
+    run("cp", "ds://garments/a[1].csv", "back.csv")
+    assert (folder / "back.csv").read_bytes() == b"this one"
+    assert "datastore import" in fail("cp", "-r", "d[1]", "ds://garments/")
+
+
+def test_cp_takes_a_quoted_pattern(run, garments, folder):
+    assert run("cp", "ds://garments/images/*.png", str(folder), "--json").json["copied"] == 2
+    assert run("cp", str(folder / "*.png"), "ds://garments@exp/more/", "--json").json["copied"] == 2
+
+
 def test_cp_from_a_url_without_its_scheme_says_how_to_write_it(fail, garments):
     assert "write ds://garments@main/train.csv" in fail("cp", "garments@main/train.csv", "x.csv")
 

@@ -15,6 +15,7 @@ from datastore.embedded.repo import EmbeddedRepo
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import HeadMoved, MergeConflict, NothingToCommit
 from datastore.values import CommitRequest
+from tests.embedded.children import Child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="these tests fork")
 
@@ -25,42 +26,6 @@ ROUNDS = 25
 
 def request(message: str) -> CommitRequest:
     return CommitRequest(message=message, author="test", op_id=uuid.uuid4().hex)
-
-
-class Child:
-    """A forked process that reports by lines; it never comes back into pytest."""
-
-    def __init__(self, work: Callable[[Callable[[str], None]], None]) -> None:
-        reading, writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 1
-            try:
-                os.close(reading)
-                signal.alarm(60)  # a hang is a failure, not a stuck test run
-                work(lambda line: os.write(writing, f"{line}\n".encode()) and None)
-                status = 0
-            except BaseException as error:  # noqa: BLE001 - the parent judges
-                os.write(writing, f"raised {type(error).__name__}: {error}\n".encode())
-            finally:
-                os._exit(status)
-        os.close(writing)
-        self._reading = reading
-        self._text = b""
-
-    def wait_for_lines(self, count: int) -> None:
-        while self._text.count(b"\n") < count and (more := os.read(self._reading, 1 << 16)):
-            self._text += more
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-    def lines(self) -> tuple[list[str], int]:
-        """Wait for its end; return its whole lines and its exit status (negative: the signal)."""
-        with os.fdopen(self._reading, "rb") as file:
-            text = (self._text + file.read()).decode()
-        _, status = os.waitpid(self.pid, 0)
-        return text.split("\n")[:-1], os.waitstatus_to_exitcode(status)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import fsspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -289,6 +290,7 @@ def test_ranges_of_several_objects(fs, base):
     with pytest.raises(NotFound):
         fs.cat_ranges([a, missing], 0, 5, on_error="raise")
     assert fs.cat_ranges([], [], []) == []
+    assert fs.cat_ranges([a, a], np.array([0, 3]), (2, 5)) == [DATA[:2], DATA[3:5]]
 
 
 def test_ranges_that_lie_near_are_one_read(fs, mem, counts):
