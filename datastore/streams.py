@@ -36,13 +36,13 @@ class _File(Protocol):
 
 
 def as_bytes(data: "bytes | bytearray | memoryview[Any]") -> Bytes:
-    """Return a view whose length is its number of bytes, as that of an array's memory need not be.
+    """Return bytes, or a view of contiguous ones, whose length is their number; that of an array's memory need not be.
 
     >>> import array
     >>> len(as_bytes(memoryview(array.array("i", [1, 2]))))
     8
     """
-    if not isinstance(data, memoryview) or (data.format == "B" and data.ndim == 1):
+    if not isinstance(data, memoryview) or (data.format == "B" and data.ndim == 1 and data.c_contiguous):
         return data
     return data.cast("B") if data.c_contiguous and data.nbytes else data.tobytes()
 

@@ -38,7 +38,7 @@ def copy(source: str, target: str, *, recursive: bool) -> int:
         ValidationError: The source is a prefix or folder, and `recursive` is not given.
     """
     from datastore.api import filesystem
-    from datastore.urls import DatasetURL, to_url
+    from datastore.urls import DatasetURL, strip_scheme
 
     here, there = side_of(source), side_of(target)
     if not isinstance(here, DatasetURL):
@@ -53,15 +53,21 @@ def copy(source: str, target: str, *, recursive: bool) -> int:
         return 1
     with _progress() as progress:
         if isinstance(here, DatasetURL) and not isinstance(there, DatasetURL):
-            fs.get(here, there, recursive=recursive, callback=progress.callback)
+            fs.get(strip_scheme(here), there, recursive=recursive, callback=progress.callback)
         elif isinstance(there, DatasetURL) and not isinstance(here, DatasetURL):
             fs.put(here, there, recursive=recursive, callback=progress.callback)
         else:
-            ends = [side if isinstance(side, DatasetURL) else to_url(Path(side)) for side in (here, there)]
-            fs.copy(*ends, recursive=recursive, callback=progress.callback)
+            ends = [side if isinstance(side, DatasetURL) else _local_url(side) for side in (here, there)]
+            fs.copy(*map(strip_scheme, ends), recursive=recursive, callback=progress.callback)
     if not progress.copied and not recursive:
         raise ValidationError(f"{source!r} is no single object or file", hint="pass -r to copy all that is under it")
     return progress.copied
+
+
+def _local_url(path: str) -> "DatasetURL":
+    from datastore.urls import DatasetURL, to_url
+
+    return DatasetURL(to_url(Path(path)) + "/" * path.endswith("/"))
 
 
 def _check_source(path: str) -> None:

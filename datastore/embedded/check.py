@@ -13,8 +13,8 @@ from datastore.values import Problem
 __all__ = ["check_store"]
 
 
-def check_store(store: OpenStore, *, deep: bool) -> Iterator[Problem]:
-    """Yield every problem of a store.
+def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Iterator[Problem]:
+    """Yield every problem of a store, or of one repo of it.
 
     Every commit that a ref reaches is compared with its file; of its tree, every node is hashed; of every entry that it
     added to its parent's, the blobs are looked at. So each node, entry and blob is looked at once, however many commits

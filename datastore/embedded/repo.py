@@ -7,6 +7,7 @@ from itertools import takewhile
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, uncommitted
 from datastore.embedded.branch import EmbeddedRef
+from datastore.embedded.check import check_store
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
 from datastore.embedded.nodes import Entry
@@ -23,6 +24,7 @@ from datastore.values import (
     CommitRequest,
     KeyConflict,
     ObjectInfo,
+    Problem,
     Side,
     Strategy,
     TagInfo,
@@ -398,6 +400,11 @@ class EmbeddedRepo:
         if edits:
             view.stage(edits)
         return len(edits)
+
+    def check(self, *, deep: bool = True) -> Iterator[Problem]:
+        """Yield what is wrong with the repo, from its refs down to the bytes."""
+        self._number()
+        return check_store(self.store, deep=deep, only=self.name)
 
     def close(self) -> None:
         """Close the store's index; the next verb opens it again."""

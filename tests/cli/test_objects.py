@@ -103,6 +103,10 @@ def test_cp_copies_local_files_too(run, folder):
     (folder / "a.csv").write_text("x\n")
     run("cp", "a.csv", "b.csv")
     assert (folder / "b.csv").read_text() == "x\n"
+    (folder / "data").mkdir()
+    run("cp", "a.csv", "data/")
+    run("cp", "-r", "data/", "more")
+    assert (folder / "more" / "a.csv").read_text() == "x\n"
 
 
 @pytest.mark.parametrize("source", ["ds://garments/images/", "ds://garments/images", "data"])

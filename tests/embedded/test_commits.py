@@ -30,9 +30,9 @@ def test_the_bytes_of_a_commit_are_format_1():
         '{"author":"Ada <ada@example.com>","format":1,"message":"Add \\"Größe\\" \u2028 and 😀\\n\\nSecond line\\t/",'
         '"metadata":{"a":"","run":"12","ä":"ö"},"op_id":"0123456789abcdef",'
         f'"parents":["{"1" * 64}","{"2" * 64}"],"time_us":1795235623742509,'
-        '"tree":"PLACEHOLDER_TREE"}'
+        '"tree":"e62f15fc512426446d07ff8d98b88452da8de0f7b05f9fbc9c6b9cb909367505"}'
     )
-    assert commit_id == "PLACEHOLDER_ID"
+    assert commit_id == "10f5b5095beeb62999eb2abefa5d10f9b9a5b84f67f022191936341f4e416bc1"
 
 
 def test_the_id_is_the_hash_of_the_bytes():

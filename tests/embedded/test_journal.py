@@ -15,9 +15,11 @@ def lines(path):
     found = []
     for line in path.read_bytes().split(b"\n"):
         try:
-            found.append(json.loads(line))
+            change = json.loads(line)
         except ValueError:
             continue
+        if isinstance(change, dict) and ("snapshot" in change or "do" in change):
+            found.append(change)
     return found
 
 

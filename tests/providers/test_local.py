@@ -16,6 +16,7 @@ from datastore.errors import (
     ConfigError,
     Conflict,
     Forbidden,
+    HeadMoved,
     IntegrityError,
     InvalidURL,
     NotFound,
@@ -151,6 +152,11 @@ def test_two_writes_never_get_the_same_etag(provider: LocalProvider):
     assert len(set(etags)) == 500
 
 
+def test_the_time_of_a_write_is_exact(provider: LocalProvider, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("datastore.providers.local.writing.time_ns", lambda: 1_700_000_000_123_456_789)
+    assert provider.put("a", b"1").modified_us == provider.head("a").modified_us == 1_700_000_000_123_456
+
+
 def test_all_below_the_root_of_the_disk_can_be_mounted(root: Path):
     provider = LocalProvider(Path("/"))
     (root / "a.txt").write_bytes(b"hello")
@@ -218,7 +224,7 @@ def test_nothing_is_written_outside(provider: LocalProvider, outside: Path, key:
     assert on_disk(outside) == ["secret.txt"]
 
 
-@pytest.mark.parametrize("prefix", ["", "fold", "folder/", "twice/sec", "../", "../outside/"])
+@pytest.mark.parametrize("prefix", ["", "fi", "fold", "folder/", "twice/sec", "../", "../outside/"])
 def test_no_listing_reaches_outside(provider: LocalProvider, outside: Path, prefix: str):
     with pytest.raises(UnsafeKey):
         listed(provider, prefix)
@@ -241,15 +247,15 @@ def test_a_root_whose_name_only_begins_the_same_is_outside(provider: LocalProvid
 
 def test_links_in_circles_end(provider: LocalProvider, root: Path):
     provider.put("a/b/c.txt", b"1")
+    provider.put("a/x.txt", b"1")
     provider.put("d/e.txt", b"2")
     (root / "a" / "b" / "up").symlink_to("..")
     (root / "a" / "b" / "top").symlink_to(root)
     (root / "a" / "b" / "over").symlink_to("../../d")
     (root / "d" / "back").symlink_to("../a")
     (root / "self").symlink_to("self")
-    assert listed(provider, "d/") == ["d/back/b/c.txt", "d/e.txt"]
-    expected = ["a/b/c.txt", "a/b/over/e.txt", "d/back/b/c.txt", "d/e.txt"]
-    assert listed(provider) == expected
+    assert listed(provider, "d/") == ["d/back/b/c.txt", "d/back/x.txt", "d/e.txt"]
+    assert listed(provider) == ["a/b/c.txt", "a/b/over/e.txt", "a/x.txt", *listed(provider, "d/")]
     assert listed(provider, "a/b/up/") == []
     assert listed(provider, delimiter="/") == ["a/", "d/"]
     with pytest.raises(NotFound):
@@ -329,6 +335,39 @@ def test_threads_that_make_and_empty_one_folder_do_not_disturb_each_other(provid
 
     together(work)
     assert on_disk(root) == []
+
+
+def test_a_folder_that_is_emptied_before_it_is_used_is_made_again(
+    provider: LocalProvider, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opened = os.open
+    lost = []
+
+    def lose_the_folder_once(path: str, *arguments: int) -> int:
+        if not lost and ".datastore-tmp-" in path:
+            lost.append(path)
+            (root / "deep" / "er").rmdir()
+            (root / "deep").rmdir()
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", lose_the_folder_once)
+    provider.put("deep/er/a", b"1")
+    assert (len(lost), on_disk(root)) == (1, ["deep", "deep/er", "deep/er/a"])
+
+
+def test_a_read_that_is_refused_leaves_no_descriptor(provider: LocalProvider):
+    def next_descriptor() -> int:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        os.close(descriptor)
+        return descriptor
+
+    provider.put("folder/a", b"1")
+    before = next_descriptor()
+    with pytest.raises(HeadMoved):
+        provider.read("folder/a", if_match="another")
+    with pytest.raises(NotFound):
+        provider.read("folder")
+    assert next_descriptor() == before
 
 
 def test_what_is_neither_file_nor_folder_is_left_alone(provider: LocalProvider, root: Path):
