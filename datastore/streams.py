@@ -1,6 +1,7 @@
 """Byte streams that providers share: bodies on their way in, readers over memory and local files on their way out."""
 
 import hashlib
+import io
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -130,11 +131,13 @@ class PositionedReader(Reader):
 
     def readall(self) -> bytes:
         """Return what is left, in one piece (`io.RawIOBase` would take 8 KiB steps)."""
-        data = bytearray(max(self._size - self._position, 0))
-        done = self.readinto(data)
-        while done < len(data):
-            done += self.readinto(memoryview(data)[done:])
-        return bytes(data)
+        # A BytesIO gives out the very bytes that were filled: a bytearray would have to be copied at the end.
+        whole = io.BytesIO(bytes(max(self._size - self._position, 0)))
+        with whole.getbuffer() as view:
+            done = self.readinto(view)
+            while done < len(view):
+                done += self.readinto(view[done:])
+        return whole.getvalue()
 
     def __reduce__(self) -> NoReturn:
         # A descriptor is a number that means another file in another process.

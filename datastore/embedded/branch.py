@@ -206,6 +206,7 @@ class EmbeddedRef:
 
     def stage(self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = ()) -> Sequence[ObjectInfo]:
         """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay."""
+        self._store.require_writable()  # before the gate, whose lock file is written to
         with ExitStack() as cleanup:
             for draft in drafts:
                 cleanup.callback(draft.discard)

@@ -79,7 +79,7 @@ def test_damaged_bytes_are_an_integrity_error():
 
 @st.composite
 def graphs(draw):
-    """Random histories: each commit has parents among the earlier ones, mostly recent; times may tie or run backwards."""
+    """Random histories: each commit has parents among the four before it; times may tie or run backwards."""
     size = draw(st.integers(1, 14))
     commits = {}
     for number in range(size):

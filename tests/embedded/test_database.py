@@ -12,6 +12,7 @@ from datastore.embedded.gate import Gate
 from datastore.embedded.schema import APPLICATION_ID, SCHEMA_VERSION
 from datastore.errors import ConfigError, Forbidden, IntegrityError, Unavailable
 from tests.embedded.children import Child
+from tests.embedded.files import listing
 
 
 @pytest.fixture
@@ -44,10 +45,6 @@ def count_up(database, **how):
         db.execute("UPDATE store SET seq = seq + 1")
 
 
-def files(path):
-    return {file.name: (file.stat().st_size, file.stat().st_mtime_ns) for file in path.parent.iterdir()}
-
-
 def test_a_write_is_seen_by_everybody(opened):
     one, two = opened(), opened()
     count_up(one)
@@ -57,9 +54,14 @@ def test_a_write_is_seen_by_everybody(opened):
 
 def test_an_exception_rolls_back_and_nothing_follows(opened):
     database, followed = opened(), []
-    with pytest.raises(KeyError), database.write(durable=True, then=lambda: followed.append("then")) as db:
-        db.execute("UPDATE store SET seq = 7")
-        raise KeyError
+
+    def fails():
+        with database.write(durable=True, then=lambda: followed.append("then")) as db:
+            db.execute("UPDATE store SET seq = 7")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     assert (seq(database), followed) == (0, [])
     count_up(database, then=lambda: followed.append("then"))
     assert (seq(database), followed) == (1, ["then"])
@@ -146,7 +148,7 @@ def test_a_long_log_is_written_back(opened, path, monkeypatch):
     database = opened()
     for _ in range(100):
         count_up(database)
-        assert os.path.getsize(f"{path}-wal") <= 50_000
+        assert path.with_name("meta.db-wal").stat().st_size <= 50_000
     assert seq(database) == 100
 
 
@@ -163,12 +165,12 @@ def test_a_missing_index_is_not_made_anew(opened, path):
 @pytest.mark.parametrize("data", [b"", b"not a database at all" * 100, b"SQLite format 3\0" + bytes(5000)])
 def test_what_is_no_index_is_left_as_it_is(opened, path, data):
     path.write_bytes(data)
-    before = files(path)
+    before = listing(path.parent)
     for read_only in (True, False):
         with pytest.raises(IntegrityError):
             seq(opened(read_only=read_only))
     assert path.read_bytes() == data
-    assert files(path) == before
+    assert listing(path.parent) == before
 
 
 def test_an_index_of_another_program(opened, path):
@@ -199,10 +201,15 @@ def test_a_damaged_page_is_an_integrity_error(opened, path):
 
 def test_a_full_disk(opened):
     database = opened()
-    with pytest.raises(Unavailable, match="full") as caught, database.write(durable=False) as db:
-        db.execute("PRAGMA max_page_count = 1")
-        for number in range(1000):
-            db.execute("INSERT INTO staging (token, key, seq) VALUES (1, ?, 1)", ("x" * 500 + str(number),))
+
+    def fills():
+        with database.write(durable=False) as db:
+            db.execute("PRAGMA max_page_count = 1")
+            for number in range(1000):
+                db.execute("INSERT INTO staging (token, key, seq) VALUES (1, ?, 1)", ("x" * 500 + str(number),))
+
+    with pytest.raises(Unavailable, match="full") as caught:
+        fills()
     assert "nothing was changed" in str(caught.value.hint)
     with database.read() as db:
         assert db.execute("SELECT count(*) FROM staging").fetchone() == (0,)
@@ -210,16 +217,26 @@ def test_a_full_disk(opened):
 
 def test_an_index_that_may_not_be_written_to(opened):
     database = opened()
-    with pytest.raises(Forbidden), database.write(durable=False) as db:
-        db.execute("PRAGMA query_only = 1")
-        db.execute("UPDATE store SET seq = 1")
+
+    def writes():
+        with database.write(durable=False) as db:
+            db.execute("PRAGMA query_only = 1")
+            db.execute("UPDATE store SET seq = 1")
+
+    with pytest.raises(Forbidden):
+        writes()
 
 
 def test_a_statement_that_fails_leaves_the_connection_usable(opened):
     database = opened()
-    with pytest.raises(Unavailable, match="no such table"), database.write(durable=False) as db:
-        db.execute("UPDATE store SET seq = 5")
-        db.execute("SELECT * FROM nowhere")
+
+    def fails():
+        with database.write(durable=False) as db:
+            db.execute("UPDATE store SET seq = 5")
+            db.execute("SELECT * FROM nowhere")
+
+    with pytest.raises(Unavailable, match="no such table"):
+        fails()
     count_up(database)
     assert seq(database) == 1
 
@@ -237,10 +254,10 @@ def test_the_tables_are_marked_as_ours(opened):
 def test_reading_leaves_no_trace_beside_a_writer(opened, path):
     writer = opened()
     count_up(writer)
-    before = files(path)
+    before = listing(path.parent)
     reader = opened(read_only=True)
     assert seq(reader) == 1
-    assert files(path) == before
+    assert listing(path.parent) == before
     count_up(writer)
     assert seq(reader) == 2
 
@@ -248,11 +265,11 @@ def test_reading_leaves_no_trace_beside_a_writer(opened, path):
 def test_reading_leaves_no_trace_in_a_closed_store(opened, path):
     count_up(writer := opened())
     writer.close()
-    before = files(path)
+    before = listing(path.parent)
     reader = opened(read_only=True)
     assert seq(reader) == 1
     reader.close()
-    assert files(path) == before
+    assert listing(path.parent) == before
 
 
 def test_a_reader_follows_a_writer_that_comes_and_goes(opened):
@@ -281,21 +298,26 @@ def test_a_reader_follows_writers_of_other_processes(opened):
 
 def test_a_reader_without_locks_notices_that_the_file_changed(opened, path):
     reader = opened(read_only=True)
-    with pytest.raises(Unavailable, match="changed while it was read"), reader.read() as db:
-        db.execute("SELECT seq FROM store").fetchone()
-        writer = opened()
-        count_up(writer)
-        writer.close()
+
+    def reads_while_somebody_writes():
+        with reader.read() as db:
+            db.execute("SELECT seq FROM store").fetchone()
+            writer = opened()
+            count_up(writer)
+            writer.close()
+
+    with pytest.raises(Unavailable, match="changed while it was read"):
+        reads_while_somebody_writes()
     assert seq(reader) == 1
 
 
 def test_a_copy_made_in_the_middle_is_refused(opened, path):
     count_up(opened())
     (path.parent / "meta.db-shm").rename(path.parent / "gone")
-    before = files(path)
+    before = listing(path.parent)
     with pytest.raises(Unavailable, match="copied while it was in use"):
         seq(opened(read_only=True))
-    assert files(path) == before
+    assert listing(path.parent) == before
     (path.parent / "gone").rename(path.parent / "meta.db-shm")
 
 

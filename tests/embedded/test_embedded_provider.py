@@ -25,7 +25,7 @@ class TestBranchWithCommittedObjectsUnderneath(ProviderSuite):
     @pytest.fixture
     def provider(self, store):
         repo = store.create_repo("exam")
-        taken = {name: b"committed" for name in ("a", "a.txt", "a/b", "b", "b/c/d", "folder/x", "shared/0", "z")}
+        taken = dict.fromkeys(("a", "a.txt", "a/b", "b", "b/c/d", "folder/x", "shared/0", "z"), b"committed")
         save(repo, "main", taken)
         repo.at("main").delete(list(taken))
         return repo.at("main")

@@ -1,7 +1,6 @@
 """The journal of refs: enough to rebuild them, whatever a crash cut off."""
 
 import json
-import os
 
 import pytest
 
@@ -161,5 +160,5 @@ def test_a_long_line_is_found_at_the_end(tmp_path):
     assert journal.last_epoch() == 0
     snapshot = {f"repo-{number}": {"branches": {"main": "f" * 64}, "tags": {}} for number in range(500)}
     journal.append(7, {"do": "create-tag", "repo": "r" * 63, "tag": "t" * 256, "new": "f" * 64}, snapshot=snapshot)
-    assert os.path.getsize(tmp_path / "refs.journal") > 40_000
+    assert (tmp_path / "refs.journal").stat().st_size > 40_000
     assert journal.last_epoch() == 7

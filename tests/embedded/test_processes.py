@@ -99,8 +99,7 @@ def many_writers(repo: EmbeddedRepo, me: int, say: Callable[[str], None]) -> Non
         try:
             say(f"commit exp {repo.commit('exp', request(f'shared {me} {number}')).id}")
         except NothingToCommit as error:  # another process took the keys: it has to be named
-            taker = str(error).partition("commit ")[2].rpartition("commit ")[2].split()[0]
-            assert repo.commit_of(taker).message.startswith("shared"), error
+            say(f"taken {str(error).rpartition('commit ')[2].split()[0]}")
         if number % 5 == 4:
             try:
                 say(f"commit main {repo.merge(mine, 'main', request(f'merge {me} {number}')).id}")
@@ -113,15 +112,18 @@ def test_eight_processes_that_write_commit_and_merge_lose_no_commit(store: Embed
     repo = store.repo("garments")
     for me in range(WRITERS):
         repo.create_branch(f"writer-{me}", "main")
-    children = [
-        Child(lambda say, me=me: many_writers(store.repo("garments"), me, say)) for me in range(WRITERS)
-    ]
+    children = [Child(lambda say, me=me: many_writers(store.repo("garments"), me, say)) for me in range(WRITERS)]
     ends = [child.lines() for child in children]
     assert [status for _, status in ends] == [0] * WRITERS, [lines[-1] for lines, _ in ends]
     logs = {branch.name: [info.id for info in repo.log(branch.name)] for branch in repo.branches()}
     for line in (line for lines, _ in ends for line in lines if line.startswith("commit")):
         _, branch, commit = line.split()
         assert commit in logs[branch]
+    said = [line.split() for lines, _ in ends for line in lines]
+    assert all(repo.commit_of(words[1]).message.startswith("shared") for words in said if words[0] == "taken")
+    for branch in logs:  # each commit on it was acknowledged, once
+        along = [info.id for info in repo.log(branch, first_parent=True) if info.parents]
+        assert sorted(along) == sorted(words[2] for words in said if words[:2] == ["commit", branch])
     assert all(len(logs[f"writer-{me}"]) == ROUNDS + 1 for me in range(WRITERS))
     for me in range(WRITERS):
         for number in range(ROUNDS):
@@ -190,6 +192,34 @@ def test_a_child_forked_inside_a_transaction_of_the_parent_leaves_it_alone(store
     with repo.store.db.read() as db:
         assert db.execute("SELECT seq FROM store").fetchone() == before
     repo.at("main").put("a", b"a")
+
+
+def test_a_child_that_outlives_the_handle_of_its_parent_loses_nothing(store: EmbeddedStore):
+    """The last close deletes SQLite's log. A child must not be left writing to the deleted one."""
+    repo = store.repo("garments")
+    repo.at("main").put("before", b"1")
+    parent_has_closed, closing = os.pipe()
+
+    def goes_on(say: Callable[[str], None]) -> None:
+        repo.at("main").put("first", b"2")
+        say("wrote")
+        os.read(parent_has_closed, 1)
+        repo.at("main").put("second", b"3")
+        say(repo.commit("main", request("By the child")).id)
+
+    child = Child(goes_on)
+    assert child.next_line() == "wrote"
+    store.close()
+    assert {change.key for change in repo.uncommitted("main")} == {"before", "first"}
+    store.close()
+    os.write(closing, b"x")
+    (made,), status = child.lines()
+    assert status == 0
+    fresh = EmbeddedStore(store.path)  # which shares no memory with the child
+    assert fresh.repo("garments").commit_of("main").id == made
+    assert list(fresh.repo("garments").uncommitted("main")) == []
+    assert list(fresh.check()) == []
+    fresh.close()
 
 
 def test_a_child_that_ends_like_a_program_does_not_disturb_its_parent(store: EmbeddedStore):

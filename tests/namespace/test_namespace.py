@@ -65,7 +65,7 @@ def text(namespace, url):
 
 
 def commit(namespace, name, branch="main"):
-    request = CommitRequest(message="m", author="a", op_id="")
+    request = CommitRequest(message="m", author="a", op_id="a")
     return namespace.target(f"ds://{name}").versioned.commit(branch, request).id
 
 

@@ -1,0 +1,59 @@
+"""Keeps tests away from the stores of whoever runs them: each has its own store, home and working folder."""
+
+import os
+
+import pytest
+
+import datastore as ds
+from datastore.fs.system import DatastoreFileSystem
+from datastore.namespace import reset_current
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path_factory, monkeypatch):
+    """The folder in which the test works; its store is `place / "store"`, and is not there yet."""
+    folder = tmp_path_factory.mktemp("place")
+    for name in [name for name in os.environ if name.upper().startswith(("DATASTORE_", "AWS_", "LAKECTL_"))]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
+    monkeypatch.chdir(folder)
+    reset_current()
+    yield folder
+    reset_current()
+    DatastoreFileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def repo():
+    return ds.create_repo("garments")
+
+
+@pytest.fixture
+def main(repo):
+    """The default branch with one commit: a.csv, b.csv and img/1.png."""
+    branch = repo.branch("main")
+    write(branch, {"a.csv": "id,n\n1,one\n2,two\n", "b.csv": "id\n1\n", "img/1.png": "one"})
+    branch.commit("First rows")
+    return branch
+
+
+def write(branch, objects):
+    """Put texts on a branch, uncommitted; None deletes."""
+    for key, text in objects.items():
+        if text is None:
+            assert branch.objects.delete([key]) == []
+        else:
+            branch.objects.put(key, text.encode())
+
+
+def read(branch, key):
+    with branch.objects.read(key) as reader:
+        return bytes(reader.read()).decode()
+
+
+def keys(branch, prefix=""):
+    return [info.key for page in branch.objects.list(prefix) for info in page.objects]
