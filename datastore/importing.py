@@ -30,8 +30,8 @@ def files_of(folder: Path, prefix: str, *, ignore: Sequence[str] = ()) -> list[t
 
     Raises:
         NotFound: The folder does not exist.
-        ValidationError: Something is neither a file nor a folder, or is a link to a folder; it is named, so that nothing
-            goes missing.
+        ValidationError: Something is neither a file nor a folder, or is a link to a folder; it is named, so that
+            nothing goes missing.
         InvalidURL, TooLarge: A name cannot be a key.
     """
     import pathspec

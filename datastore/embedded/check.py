@@ -23,6 +23,7 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
     Args:
         store: The store.
         deep: Read and hash every blob; otherwise compare sizes.
+        only: The name of the repo.
     """
     try:
         with store.db.snapshot() as db:
@@ -31,7 +32,8 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
         yield from (Problem(kind="store", id="meta.db", problem=text) for text in findings)
         checker = _Checker(store, deep=deep)
         for number, name in repos:
-            yield from checker.repo(number, name)
+            if only in {None, name}:
+                yield from checker.repo(number, name)
     except IntegrityError as error:  # of SQLite: without its index, nothing more can be looked at
         yield Problem(kind="store", id="meta.db", problem=error.message)
 

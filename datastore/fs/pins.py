@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from datastore.errors import DatastoreError, ValidationError
+from datastore.errors import ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
@@ -68,9 +68,11 @@ def pin_name(target: Target) -> str:
 
 
 def pins_of(namespace: Namespace, url: str) -> Pins:
-    """Resolve the ref of a URL, once; nothing to pin where it is unversioned, names a commit or does not resolve.
+    """Resolve the ref of a URL, once; nothing to pin where it is unversioned, names a commit or is no URL of ours.
 
-    Whoever then uses the URL gets the good error.
+    Raises:
+        NotFound: No such mount, repo or ref. It is said here because pyarrow, which asks for the file's info next, would
+            turn the error into one of its own that says nothing.
     """
     try:
         target = namespace.target(url)
@@ -80,7 +82,7 @@ def pins_of(namespace: Namespace, url: str) -> Pins:
         # First this, then the commit: otherwise what is committed in between would be seen by neither.
         uncommitted = repo.is_branch(ref) and next(iter(repo.uncommitted(ref)), None) is not None
         return {pin_name(target): Pin(repo.commit_of(ref).id, uncommitted)}
-    except DatastoreError:
+    except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
 
 

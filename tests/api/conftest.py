@@ -7,6 +7,7 @@ import pytest
 import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
 from datastore.namespace import reset_current
+from tests.api.helpers import write
 
 
 @pytest.fixture(autouse=True)
@@ -39,21 +40,3 @@ def main(repo):
     write(branch, {"a.csv": "id,n\n1,one\n2,two\n", "b.csv": "id\n1\n", "img/1.png": "one"})
     branch.commit("First rows")
     return branch
-
-
-def write(branch, objects):
-    """Put texts on a branch, uncommitted; None deletes."""
-    for key, text in objects.items():
-        if text is None:
-            assert branch.objects.delete([key]) == []
-        else:
-            branch.objects.put(key, text.encode())
-
-
-def read(branch, key):
-    with branch.objects.read(key) as reader:
-        return bytes(reader.read()).decode()
-
-
-def keys(branch, prefix=""):
-    return [info.key for page in branch.objects.list(prefix) for info in page.objects]

@@ -219,3 +219,12 @@ def test_the_files_are_what_the_docs_say(store):
     fields = json.loads((store.path / "commits" / made.id).read_bytes())
     assert (fields["message"], fields["tree"], fields["parents"]) == ("Second", made.tree, list(made.parents))
     assert blob(store, b"second").stat().st_mode & 0o222 == 0
+
+
+def test_one_repo_is_checked_alone(store):
+    whole, damaged = store.create_repo("whole"), store.create_repo("damaged")
+    for repo in (whole, damaged):
+        save(repo, "main", {"a": repo.name.encode()})
+    blob(store, b"damaged").unlink()
+    assert list(whole.check()) == []
+    assert [problem.referenced_by.partition("@")[0] for problem in damaged.check()] == ["damaged"]

@@ -94,12 +94,21 @@ def test_what_is_not_pinned(first, mem):
     for url in (
         f"ds://{mem}/a",
         f"ds://garments@{first.id}/a",
-        "ds://garmens/a",
-        "ds://garments@mian/a",
         "ds://",
+        "ds://garm*/a",
         "ds://a b",
     ):
         assert DatastoreFileSystem._get_kwargs_from_urls(url) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "near"), [("ds://garmens/a.parquet", "garments"), ("ds://garments@mian/a.parquet", "main")]
+)
+def test_a_typo_is_told_by_every_engine_before_it_asks_for_the_file(first, url, near):
+    for read in (pd.read_parquet, pd.read_csv, lambda url: fsspec.open(url, "wb")):
+        with pytest.raises(NotFound) as caught:
+            read(url)
+        assert near in caught.value.hint
 
 
 def test_pinned_instances_do_not_pile_up(first):
