@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datastore.errors import AlreadyExists
-from datastore.history import Diff, listing_diff
+from datastore.history import Diff, listing_diff, objects_at
 from datastore.namespace import MountInfo, current
 from datastore.repository import Repo
 from datastore.urls import to_url
@@ -61,7 +61,7 @@ def delete_repo(name: str) -> None:
     current().store.delete_repo(name)
 
 
-def mount(name: str, provider: str, **options: object) -> MountInfo:
+def mount(name: str, /, provider: str, **options: object) -> MountInfo:
     """Give a provider a name for this process, as the `mounts` section of a configuration file does.
 
     Args:
@@ -82,21 +82,34 @@ def mounts() -> list[MountInfo]:
 
 
 def diff(a: str, b: str) -> Diff:
-    """Return what differs between two URLs: the objects under them, or the one object that each names.
+    """Return what differs between two URLs: the objects that they name, and all that is under them.
 
-    Refs of one repo are compared commit by commit, which costs what changed; anything else is listed on both sides.
+    Refs of one repo are compared commit by commit, which costs what changed. Anything else is listed on both sides; the keys
+    of the changes then count from the two URLs.
+
+    Raises:
+        NotFound: There is nothing at a URL, or, for two refs of one repo, at neither.
     """
     namespace = current()
     left, right = namespace.target(to_url(a)), namespace.target(to_url(b))
     title = f"{to_url(a)}..{to_url(b)}"
     if left.versioned and right.versioned and left.name == right.name and left.key == right.key:
-        changes = Repo(left.name).diff(left.ref or "", right.ref or "", prefix=left.key)
-        return Diff(changes, title=title, sides=changes.sides)
+        found = Repo(left.name).diff(left.ref or "", right.ref or "", prefix=left.key)
+        folder = _folder(left.key)
+        changes = [change for change in found if change.key == left.key or change.key.startswith(folder)]
+        if not changes:
+            next(objects_at(right.provider, right.key), None)  # nothing changed, or is nothing there?
+        return Diff(changes, title=title, sides=found.sides)
     return Diff(
-        listing_diff(left.provider, right.provider, prefixes=(left.key, right.key)),
+        listing_diff(left.provider, right.provider, keys=(left.key, right.key)),
         title=title,
         sides=(left.provider, right.provider),
+        prefixes=(_folder(left.key), _folder(right.key)),
     )
+
+
+def _folder(key: str) -> str:
+    return key if not key or key.endswith("/") else f"{key}/"
 
 
 def filesystem(at: str | Mapping[str, str] | None = None) -> "DatastoreFileSystem":

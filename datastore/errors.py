@@ -66,25 +66,48 @@ __all__ = [
 ]
 
 
+Hint = str | Callable[[], str | None] | None
+"""The way out of an error, or how to find it; finding it never raises."""
+
+
 class DatastoreError(Exception):
     """Base of everything that this package raises on purpose.
 
     Args:
         message: What is wrong, naming the offending part.
-        hint: The way out.
+        hint: The way out, or a function that finds it where that takes work.
         url: What it is about; never carries credentials.
     """
 
     kind: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str | None = None, url: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: Hint = None, url: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
         self.url = url
-        if hint:
-            self.add_note(f"hint: {hint}")
+        self._hint = hint
+        self._notes: list[str] | None = None
+
+    @property
+    def hint(self) -> str | None:
+        """The way out; looked for when somebody asks, since most errors are caught and never shown."""
+        if callable(self._hint):
+            self._hint = self._hint()
+        return self._hint
+
+    @property  # computed, because the hint is
+    def __notes__(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The hint, and what was added by `add_note` (PEP 678); absent, as on any exception, if there is neither."""
+        if self._notes is None:
+            if self.hint is None:
+                raise AttributeError("__notes__")
+            self._notes = [f"hint: {self.hint}"]
+        return self._notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self._notes = notes
 
     def __str__(self) -> str:
         # FileNotFoundError and its kin would print an errno that nobody set.
@@ -92,7 +115,7 @@ class DatastoreError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., "DatastoreError"], tuple[Any, ...]]:
         # OSError's own reduce drops keyword arguments and notes.
-        return _rebuild, (type(self), dict(self.__dict__))
+        return _rebuild, (type(self), {**self.__dict__, "_hint": self.hint, "_notes": getattr(self, "__notes__", None)})
 
 
 def _rebuild(cls: type[DatastoreError], state: dict[str, Any]) -> DatastoreError:
@@ -195,7 +218,7 @@ class MergeConflict(Conflict):
 
     kind = "merge-conflict"
 
-    def __init__(self, message: str, *, conflicts: Sequence[KeyConflict], hint: str | None = None) -> None:
+    def __init__(self, message: str, *, conflicts: Sequence[KeyConflict], hint: Hint = None) -> None:
         super().__init__(message, hint=hint)
         self.conflicts = tuple(conflicts)
 
@@ -214,9 +237,7 @@ class HeadMoved(Conflict):
 
     kind = "head-moved"
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, url: str | None = None, landed: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: Hint = None, url: str | None = None, landed: str | None = None) -> None:
         super().__init__(message, hint=hint, url=url)
         self.landed = landed
 
@@ -242,7 +263,7 @@ class UncommittedChanges(Conflict):
 
     kind = "uncommitted-changes"
 
-    def __init__(self, message: str, *, keys: Sequence[str], hint: str | None = None) -> None:
+    def __init__(self, message: str, *, keys: Sequence[str], hint: Hint = None) -> None:
         super().__init__(message, hint=hint)
         self.keys = tuple(keys)
 

@@ -1,8 +1,9 @@
 """Experiments: a branch with parameters and metrics, kept whatever happens, merged only when told to."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self, cast
 
 import msgspec
 
@@ -54,7 +55,7 @@ class Experiment:
         self.metrics: dict[str, float | int | str] = {}
         self._base = base
         self._resume: Resume = resume
-        self._json(self.params, "params")
+        _json(self.params, "params")
 
     @property
     def branch(self) -> Branch:
@@ -87,26 +88,17 @@ class Experiment:
 
     def log_metrics(self, **metrics: float | str) -> None:
         """Remember figures for the next commits; a later value of the same name replaces the earlier one."""
-        self._json(metrics, "metrics")
+        _json(metrics, "metrics")
         self.metrics.update(metrics)
 
     def commit(self, message: str, *, metadata: Mapping[str, str] | None = None, empty: Empty = "raise") -> Commit:
         """Commit what was written, with parameters and metrics in the commit's metadata."""
         recorded = {"experiment": self.name, **dict(metadata or {})}
         if self.params:
-            recorded["params"] = self._json(self.params, "params")
+            recorded["params"] = _json(self.params, "params")
         if self.metrics:
-            recorded["metrics"] = self._json(self.metrics, "metrics")
+            recorded["metrics"] = _json(self.metrics, "metrics")
         return self.branch.commit(message, metadata=recorded, empty=empty)
-
-    @staticmethod
-    def _json(values: Mapping[str, object], what: str) -> str:
-        try:
-            return msgspec.json.encode(dict(values), order="sorted").decode()
-        except TypeError as error:
-            raise ValidationError(
-                f"{what} cannot be written as JSON: {error}", hint="use numbers, texts, lists and dicts"
-            ) from None
 
     def diff(self) -> Diff:
         """Return what the experiment changed since it parted from its base; commits only."""
@@ -124,6 +116,9 @@ class Experiment:
     ) -> Commit:
         """Merge into a branch (the base, if none is given); see `Repo.merge`."""
         target = into if into is not None else self._base.removesuffix("@")
+        if into is None and not self.repo.versioned.is_branch(self._base.removesuffix("@")):
+            message = f"the base {self._base!r} is not a branch: into which one?"
+            raise ValidationError(message, hint='exp.merge(into="main")')
         return self.repo.merge(
             self.branch, target, message=message, strategy=strategy, choose=choose, squash=squash, empty=empty
         )
@@ -138,3 +133,29 @@ class Experiment:
 
     def __repr__(self) -> str:
         return f"Experiment({self.repo.name!r}, {self.name!r})"
+
+
+def _json(values: Mapping[str, object], what: str) -> str:
+    try:
+        return msgspec.json.encode(_plain(values), order="sorted").decode()
+    except TypeError as error:
+        raise ValidationError(
+            f"{what} cannot be written as JSON: {error}", hint="use numbers, texts, lists and dicts"
+        ) from None
+
+
+def _plain(value: object) -> object:
+    """Return what JSON can say: scalars of numpy as numbers; nan and infinities, which it would turn to null, as text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in cast("Sequence[object]", value)]
+    if getattr(value, "shape", None) == ():
+        value = cast("_Scalar", value).item()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _Scalar(Protocol):
+    """A value of numpy or torch without dimensions."""
+
+    def item(self) -> object: ...

@@ -4,18 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
+from datastore.errors import NotFound
 from datastore.notebook import reprs
 from datastore.provider import Provider
 from datastore.tables import TableDiff, diff_tables, read_table
 from datastore.urls import DatasetURL
-from datastore.values import Change, CommitInfo
+from datastore.values import Change, CommitInfo, ObjectInfo, same_object
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from datastore.repository import Repo
 
-__all__ = ["Commit", "Diff", "Log", "listing_diff"]
+__all__ = ["Commit", "Diff", "Log", "listing_diff", "objects_at"]
 
 
 class Commit:
@@ -120,10 +121,19 @@ class Diff(Sequence[Change]):
         changes: In key order.
         title: The two states, for people.
         sides: Providers of both, for a look into the objects.
+        prefixes: What the sides put before the keys of the changes.
     """
 
-    def __init__(self, changes: Iterable[Change], *, title: str, sides: tuple[Provider, Provider]) -> None:
+    def __init__(
+        self,
+        changes: Iterable[Change],
+        *,
+        title: str,
+        sides: tuple[Provider, Provider],
+        prefixes: tuple[str, str] = ("", ""),
+    ) -> None:
         self._changes = list(changes)
+        self._prefixes = prefixes
         self.sides = sides
         self.title = title
 
@@ -165,7 +175,12 @@ class Diff(Sequence[Change]):
             ValidationError: `key` is missing, not a column, or not unique; names the columns that would do.
             UnsupportedType: Not a table that can be read.
         """
-        before, after = (read_table(side, name) for side in self.sides)
+        change = next((change for change in self if change.key == name), None)
+        infos = (change.before, change.after) if change else (None, None)
+        before, after = (
+            read_table(side, info.key if info else prefix + name)
+            for side, info, prefix in zip(self.sides, infos, self._prefixes, strict=True)
+        )
         return diff_tables(before, after, key=key, limit=limit, title=f"{name}  {self.title}")
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -190,24 +205,54 @@ class Diff(Sequence[Change]):
         return reprs.diff_table(self.title, self._changes).html()
 
 
-def listing_diff(a: Provider, b: Provider, *, prefixes: tuple[str, str]) -> Iterator[Change]:
-    """Compare two listings key by key, for states that share no history; keys count from their prefixes."""
-    from datastore.values import ObjectInfo, same_object
+def listing_diff(a: Provider, b: Provider, *, keys: tuple[str, str]) -> Iterator[Change]:
+    """Compare two places key by key, for states that share no history.
 
-    def rows(provider: Provider, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
-        return ((info.key[len(prefix) :], info) for page in provider.list(prefix) for info in page.objects)
+    Args:
+        a: Has the left side.
+        b: Has the right side.
+        keys: An object or a prefix on each side; the keys of the changes count from there, and an object has its name.
 
-    left, right = rows(a, prefixes[0]), rows(b, prefixes[1])
+    Raises:
+        NotFound: A side has nothing there.
+    """
+    left, right = objects_at(a, keys[0]), objects_at(b, keys[1])
+    name = keys[0].rpartition("/")[2]
     before, after = next(left, None), next(right, None)
     while before is not None or after is not None:
         if after is None or (before is not None and before[0] < after[0]):
             assert before is not None  # noqa: S101 - the loop's condition
-            yield Change(key=before[0], before=before[1], after=None)
+            yield Change(key=before[0] or name, before=before[1], after=None)
             before = next(left, None)
         elif before is None or after[0] < before[0]:
-            yield Change(key=after[0], before=None, after=after[1])
+            yield Change(key=after[0] or name or keys[1].rpartition("/")[2], before=None, after=after[1])
             after = next(right, None)
         else:
             if not same_object(before[1], after[1]):
-                yield Change(key=before[0], before=before[1], after=after[1])
+                yield Change(key=before[0] or name, before=before[1], after=after[1])
             before, after = next(left, None), next(right, None)
+
+
+def objects_at(provider: Provider, key: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """Yield the object of a key, then all objects under it as under a folder, each with the rest of its key.
+
+    Raises:
+        NotFound: There is neither; never for the empty key.
+    """
+    missing: NotFound | None = None
+    found = not key
+    if key and not key.endswith("/"):
+        try:
+            info = provider.head(key)
+        except NotFound as error:
+            missing = error
+        else:
+            found = True
+            yield "", info
+        key += "/"
+    for page in provider.list(key):
+        for info in page.objects:
+            found = True
+            yield info.key[len(key) :], info
+    if not found:
+        raise missing or NotFound(f"there is no object under {key!r}", hint="list the folder above it")

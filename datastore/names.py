@@ -5,6 +5,7 @@ They are lakeFS's on every store (facts/lakefs.md §1), so that whatever is made
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -112,6 +113,7 @@ class RefExpression(Struct, frozen=True):
         return _COMMIT_PREFIX.fullmatch(self.name) is not None
 
 
+@lru_cache(maxsize=1024)
 def parse_ref(text: str) -> RefExpression:
     """Parse a ref expression, or raise `ValidationError` naming the part that is wrong.
 

@@ -165,7 +165,7 @@ class Namespace:
             provider = repo.at(ref)
         return Target(name=name, ref=ref, key=key, provider=provider, versioned=repo, location=location)
 
-    def mount(self, name: str, provider: str, **options: object) -> MountInfo:
+    def mount(self, name: str, /, provider: str, **options: object) -> MountInfo:
         """Give a provider a name, until this process ends. The same call again changes nothing.
 
         Args:

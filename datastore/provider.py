@@ -281,6 +281,10 @@ class SupportsVersioning(Protocol):
         """
         ...
 
+    def has_uncommitted(self, branch: str) -> bool:
+        """Tell whether the branch has uncommitted changes, without looking at all of them."""
+        ...
+
     def uncommitted(self, branch: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between the branch and its head, in key order."""
         ...

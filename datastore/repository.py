@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from datastore import importing
-from datastore.errors import AlreadyExists, NotFound, NothingToCommit, UnsupportedOperation, ValidationError
+from datastore.errors import AlreadyExists, InvalidURL, NotFound, NothingToCommit, UnsupportedOperation, ValidationError
 from datastore.history import Commit, Diff, Log
+from datastore.names import check_metadata
 from datastore.namespace import Namespace, current
 from datastore.notebook import reprs
 from datastore.provider import Provider, SupportsCopy, SupportsImport, SupportsVersioning
@@ -42,16 +43,18 @@ class Repo:
     @property
     def versioned(self) -> SupportsVersioning:
         """The store's side of it, for what this class does not offer."""
-        found = self._namespace.target(parse_location(self.name)).versioned
-        if found is None:
+        target = self._namespace.target(parse_location(self.name))
+        if target.versioned is None:
             raise UnsupportedOperation(
                 f"{self.name!r} has no versions", hint="branches need the embedded store or lakeFS"
             )
-        return found
+        if target.name != self.name:  # a ref or key would be left out without a word
+            raise InvalidURL(f"{self.name!r} is not the name of a repo", hint=f"write ds.repo({target.name!r})")
+        return target.versioned
 
     def url(self, key: str = "", *, ref: "str | Branch | Commit | None" = None) -> DatasetURL:
         """Return the URL of a key at a ref; no ref means the default branch."""
-        text = None if ref is None else _text(ref)
+        text = None if ref is None else self.text_of(ref)
         return DatasetURL(SCHEME + format_location(self.name, text, key) + ("" if key else "/"))
 
     # branches and tags
@@ -75,7 +78,7 @@ class Repo:
             ValidationError: Not a name for a branch.
         """
         try:
-            self.versioned.create_branch(name, _text(base), hidden=hidden)
+            self.versioned.create_branch(name, self.text_of(base), hidden=hidden)
         except AlreadyExists:
             if not exist_ok or not self.versioned.is_branch(name):
                 raise
@@ -96,7 +99,7 @@ class Repo:
 
     def create_tag(self, name: str, ref: "str | Branch | Commit") -> TagInfo:
         """Name a commit for good. The same tag for the same commit again is fine."""
-        return self.versioned.create_tag(name, _text(ref))
+        return self.versioned.create_tag(name, self.text_of(ref))
 
     def delete_tag(self, name: str) -> None:
         """Delete a tag."""
@@ -106,7 +109,7 @@ class Repo:
 
     def commit_of(self, ref: "str | Branch | Commit") -> Commit:
         """Return the commit that a ref names: branch, tag, id, at least 8 digits of one, `main~2`, `main^2`."""
-        return Commit(self, self.versioned.commit_of(_text(ref)))
+        return Commit(self, self.versioned.commit_of(self.text_of(ref)))
 
     def at(self, when: "str | Branch | Commit | datetime", *, branch: str | None = None) -> DatasetURL:
         """Return the pinned URL of the repo at a ref or a point in time: `pd.read_csv(repo.at("v1") / "a.csv")`.
@@ -148,9 +151,9 @@ class Repo:
             first_parent: Leave out what came in by merges.
         """
         versioned = self.versioned
-        start = versioned.default_branch if ref is None else _text(ref)
+        start = versioned.default_branch if ref is None else self.text_of(ref)
         found = versioned.log(start, key=key, limit=limit, first_parent=first_parent)
-        title = f"{self.name}@{start}" + (f"  {key}" if key else "")
+        title = f"{self.name}@{start if ref is None else _shown(ref)}" + (f"  {key}" if key else "")
         return Log((Commit(self, info) for info in found), title=title)
 
     def diff(
@@ -165,8 +168,8 @@ class Repo:
             prefix: Only keys under it.
         """
         versioned = self.versioned
-        right = versioned.commit_of(_text(b))
-        left = versioned.commit_of(_text(a))
+        right = versioned.commit_of(self.text_of(b))
+        left = versioned.commit_of(self.text_of(a))
         if merge_base:
             left = versioned.merge_base(left.id, right.id) or left
         sides = (versioned.at(left.id), versioned.at(right.id))
@@ -175,12 +178,12 @@ class Repo:
 
     def merge_base(self, a: "str | Branch | Commit", b: "str | Branch | Commit") -> Commit | None:
         """Return the best common ancestor of two refs."""
-        found = self.versioned.merge_base(_text(a), _text(b))
+        found = self.versioned.merge_base(self.text_of(a), self.text_of(b))
         return None if found is None else Commit(self, found)
 
     def conflicts(self, source: "str | Branch | Commit", into: "str | Branch" = "main") -> Sequence[KeyConflict]:
         """Return what a merge would conflict on, without merging."""
-        return self.versioned.conflicts(_text(source), _text(into))
+        return self.versioned.conflicts(self.text_of(source), self.text_of(into))
 
     def merge(
         self,
@@ -211,10 +214,10 @@ class Repo:
             UncommittedChanges: `into` has some; names them.
             NothingToCommit: All of source is there already, and `empty` is "raise".
         """
-        request = self.request(message or f"Merge {_shown(source)} into {_text(into)}", metadata=metadata, empty=empty)
+        request = self.request(message or f"Merge {_shown(source)} into {self.text_of(into)}", metadata=metadata, empty=empty)
         try:
             info = self.versioned.merge(
-                _text(source), _text(into), request, strategy=strategy, choose=choose, squash=squash
+                self.text_of(source), self.text_of(into), request, strategy=strategy, choose=choose, squash=squash
             )
         except NothingToCommit:
             if empty != "skip":
@@ -232,9 +235,26 @@ class Repo:
             message=message,
             author=self._namespace.config.author,
             op_id=uuid.uuid4().hex,
-            metadata=dict(metadata or {}),
+            metadata=check_metadata({} if metadata is None else metadata),
             allow_empty=empty == "allow",
         )
+
+    def text_of(self, ref: "str | Branch | Commit") -> str:
+        """Return a ref of this repo as text.
+
+        Raises:
+            ValidationError: It is no ref, or a branch or commit of another repo.
+        """
+        if isinstance(ref, str):
+            return ref
+        if not isinstance(ref, Branch | Commit):
+            raise ValidationError(f"{ref!r} is not a ref", hint="pass a text, a Branch or a Commit")
+        if ref.repo.name != self.name:
+            raise ValidationError(
+                f"ref {_shown(ref)!r} belongs to repo {ref.repo.name!r}, not to {self.name!r}",
+                hint="take it from this repo: repo.branch(name), repo.commit_of(ref)",
+            )
+        return ref.name if isinstance(ref, Branch) else ref.id
 
     # work that spans several verbs
 
@@ -249,13 +269,13 @@ class Repo:
         """Return a branch for one experiment; see `Experiment`."""
         from datastore.experiments import Experiment
 
-        return Experiment(self, name, base=_text(base), params=params, resume=resume)
+        return Experiment(self, name, base=self.text_of(base), params=params, resume=resume)
 
     def transaction(self, branch: "str | Branch | None" = None, *, message: str) -> "Transaction":
         """Return a transaction on a branch, the default one if none is given; see `Transaction`."""
         from datastore.transactions import Transaction
 
-        return Transaction(self.branch() if branch is None else self.branch(_text(branch)), message=message)
+        return Transaction(self.branch() if branch is None else self.branch(self.text_of(branch)), message=message)
 
     def rename(self, name: str) -> "Repo":
         """Give the repo another name and return it under that name. Old URLs stop working."""
@@ -339,6 +359,8 @@ class Branch:
 
     def reset(self, prefix: str | None = None, *, key: str | None = None) -> int:
         """Drop uncommitted changes: all, under a prefix, or of one key; return how many keys had some."""
+        if prefix is not None and key is not None:
+            raise ValidationError("reset takes a prefix or a key, not both", hint="call it twice")
         return self.repo.versioned.reset(self.name, prefix=prefix, key=key)
 
     def restore(self, key: str, ref: "str | Branch | Commit | None" = None) -> int:
@@ -348,7 +370,7 @@ class Branch:
             key: The object; a prefix if it ends in `/`.
             ref: Where to take it from; the branch's own head if not given.
         """
-        return self.repo.versioned.restore(self.name, key, f"{self.name}@" if ref is None else _text(ref))
+        return self.repo.versioned.restore(self.name, key, f"{self.name}@" if ref is None else self.repo.text_of(ref))
 
     def revert(self, commit: "str | Commit", *, parent: int = 1, message: str | None = None) -> Commit:
         """Commit the opposite of a commit; of a merge, `parent` tells which side to go back to."""
@@ -385,11 +407,13 @@ class Branch:
             )
         files = importing.files_of(Path(path).expanduser(), prefix, ignore=ignore)
         provider.import_files(files, reflink=reflink)
-        return self.uncommitted(prefix)
+        return self.uncommitted(f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "")
 
     def rename(self, key: str, new_key: str) -> None:
         """Give an object another key; no bytes move."""
         self.copy(key, new_key)
+        if key == new_key:
+            return
         for failure in self.objects.delete([key]):
             raise failure.error
 
@@ -421,12 +445,8 @@ class Branch:
         return reprs.handle_table(self.repo.name, self.name).html()
 
 
-def _text(ref: "str | Branch | Commit") -> str:
-    return ref if isinstance(ref, str) else ref.name if isinstance(ref, Branch) else ref.id
-
-
 def _shown(ref: "str | Branch | Commit") -> str:
-    return ref.id[:8] if isinstance(ref, Commit) else _text(ref)
+    return ref if isinstance(ref, str) else ref.name if isinstance(ref, Branch) else ref.id[:8]
 
 
 def _rebuild_repo(name: str, handle: dict[str, str]) -> Repo:

@@ -5,7 +5,7 @@ import secrets
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from datastore.errors import DatastoreError, NothingToCommit, UncommittedChanges
+from datastore.errors import DatastoreError, NothingToCommit, UncommittedChanges, ValidationError
 from datastore.repository import Branch
 from datastore.urls import DatasetURL
 
@@ -29,11 +29,14 @@ class Transaction:
         commit: What was merged, after the block; None before, and if nothing was written.
 
     Raises:
+        ValidationError: The message is empty.
         UncommittedChanges: On entering, or at the end, the branch has some; names them.
         MergeConflict: At the end, others had changed the same keys; the message names the branch that has your changes.
     """
 
     def __init__(self, branch: Branch, *, message: str) -> None:
+        if not message.strip():
+            raise ValidationError("a transaction needs a message", hint="say in a few words what changes")
         self._target = branch
         self._message = message
         self._work: Branch | None = None
@@ -70,15 +73,14 @@ class Transaction:
             with contextlib.suppress(DatastoreError):  # the exception of the block is the one to show
                 repo.delete_branch(work.name)
             return
-        with contextlib.suppress(NothingToCommit):
-            work.commit(self._message)
-            try:
+        try:
+            with contextlib.suppress(NothingToCommit):  # the block may have committed all of it
+                work.commit(self._message)
+            with contextlib.suppress(NothingToCommit):
                 self.commit = repo.merge(work, self._target, message=self._message, squash=True)
-            except DatastoreError as failure:
-                failure.add_note(
-                    f"your changes are safe on the hidden branch {work.name!r}: repo.merge({work.name!r}, …)"
-                )
-                raise
+        except DatastoreError as failure:
+            failure.add_note(f"your changes are safe on the hidden branch {work.name!r}: repo.merge({work.name!r}, …)")
+            raise
         repo.delete_branch(work.name)
 
     def __repr__(self) -> str:

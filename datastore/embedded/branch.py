@@ -19,7 +19,7 @@ from datastore.embedded.content import entry_of, info_of, open_entry, retyped
 from datastore.embedded.nodes import Entry
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, ValidationError, nearest
+from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotFound, ValidationError, nearest
 from datastore.names import RefExpression, check_key, check_metadata, is_commit_id
 from datastore.provider import Body, Bytes, Capabilities, Reader
 from datastore.values import OVERWRITE, Attributes, ByteRange, DeleteFailure, Match, ObjectInfo, Page, PutMode
@@ -96,6 +96,11 @@ class EmbeddedRef:
         """Return (entry, commit that it is in; None if uncommitted)."""
         if self._fixed is not None:
             return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+        if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
+            with self._store.db.read() as db:
+                found = staging.find(db, self._repo.name, self._expression.name, key)
+            if found is not None:
+                return (found.entry, None) if found.staged else (self._store.trees.get(found.tree, key), found.head)
         with self._store.db.snapshot() as db:
             view = self._view_from(db)
             staged, entry = staging.row_of(db, view.branch.token, key) if view.branch else (False, None)
@@ -133,17 +138,20 @@ class EmbeddedRef:
 
     def no_such_key(self, key: str) -> NotFound:
         """The error for a key that is not there, with the nearest ones as a hint."""
-        scan = self.rows()
-        if next(scan(key.rstrip("/") + "/"), ("",))[0].startswith(key.rstrip("/") + "/"):
-            hint = f"{key.rstrip('/') + '/'!r} is a prefix; list it, or name an object under it"
-        else:
+        where = f"{self._repo.name}@{self._expression.name}"
+        return NotFound(f"no object {key!r} in {where}", hint=lambda: self._key_hint(key), url=f"ds://{where}/{key}")
+
+    def _key_hint(self, key: str) -> str | None:
+        try:
+            scan = self.rows()
+            inside = key.rstrip("/") + "/"
+            if next(scan(inside), ("",))[0].startswith(inside):
+                return f"{inside!r} is a prefix; list it, or name an object under it"
             folder = key.rpartition("/")[0]
-            names = [row[0] for row, _ in zip(scan(folder and folder + "/"), range(_HINTS), strict=False)]
-            hint = nearest(key, names, what="keys")
-        ref = self._expression.name
-        return NotFound(
-            f"no object {key!r} in {self._repo.name}@{ref}", hint=hint, url=f"ds://{self._repo.name}@{ref}/{key}"
-        )
+            names = [row[0] for row in itertools.islice(scan(folder and folder + "/"), _HINTS)]
+        except DatastoreError:  # the error was kept until the branch or its store had gone
+            return None
+        return nearest(key, names, what="keys")
 
     def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object or a range of it; an open reader keeps its bytes whatever happens to the key."""

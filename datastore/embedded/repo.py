@@ -223,6 +223,12 @@ class EmbeddedRepo:
         for key, before, after in _content_changes(self.store.trees.diff(left.tree, right.tree, prefix=prefix)):
             yield Change(key=key, before=_info(key, before, left.id), after=_info(key, after, right.id))
 
+    def has_uncommitted(self, branch: str) -> bool:
+        """Tell whether the branch has uncommitted changes."""
+        with self.store.db.snapshot() as db:
+            row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
+            return bool(staging.first_keys(db, row.token, limit=1))
+
     def uncommitted(self, branch: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between the branch and its head."""
         with self.store.db.snapshot() as db:

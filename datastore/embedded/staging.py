@@ -7,14 +7,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from msgspec import Struct
+
 from datastore.embedded.nodes import Entry
 from datastore.listing import after_prefix
 
 __all__ = [
     "Edits",
+    "Found",
     "count",
     "decide",
     "drop",
+    "find",
     "first_keys",
     "forget_committed",
     "latest",
@@ -45,12 +49,36 @@ def row_of(db: sqlite3.Connection, token: int, key: str) -> tuple[bool, Entry | 
     return (False, None) if found is None else (True, _entry(found))
 
 
-def rows(db: sqlite3.Connection, token: int, *, prefix: str = "") -> Edits:
-    """Return the staged rows under a prefix, in key order."""
+def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", limit: int = -1) -> Edits:
+    """Return the staged rows under a prefix, in key order; the first `limit` of them, or all."""
     if not _is_unicode(prefix):
         return {}
     query, values = _range(f"SELECT key, {_COLUMNS} FROM staging", token, prefix)  # noqa: S608 - a constant
-    return {row[0]: _entry(row[1:]) for row in db.execute(f"{query} ORDER BY key", values)}
+    found = db.execute(f"{query} ORDER BY key LIMIT ?", [*values, limit])
+    return {row[0]: _entry(row[1:]) for row in found}
+
+
+class Found(Struct, frozen=True):
+    """A key on a branch at one moment: the branch's head and its tree, and whether the key is staged, with its entry."""
+
+    head: str
+    tree: str
+    staged: bool
+    entry: Entry | None
+
+
+def find(db: sqlite3.Connection, repo: str, branch: str, key: str) -> Found | None:
+    """Look for a key on a branch in one statement, the most frequent question of all; None if there is no such branch."""
+    if not _is_unicode(key):
+        return None
+    query = f"""
+        SELECT b.head, c.tree, s.seq, {_COLUMNS}
+        FROM repos r JOIN branches b ON b.repo = r.id JOIN commits c ON c.repo = r.id AND c.id = b.head
+        LEFT JOIN staging s ON s.token = b.token AND s.key = ?
+        WHERE r.name = ? AND b.name = ?
+    """  # noqa: S608 - constants
+    row = db.execute(query, (key, repo, branch)).fetchone()
+    return None if row is None else Found(row[0], row[1], row[2] is not None, _entry(row[3:]) if row[2] else None)
 
 
 def _is_unicode(text: str) -> bool:

@@ -45,6 +45,7 @@ class EmbeddedStore:
         self._read_only = read_only
         self._clock = clock
         self._opened: OpenStore | None = None
+        self._repos: dict[str, EmbeddedRepo] = {}
 
     def __repr__(self) -> str:
         return f"EmbeddedStore({str(self.path)!r})"
@@ -87,7 +88,8 @@ class EmbeddedStore:
         store = self._open()
         with store.db.read() as db:
             refs.repo_id(db, name)
-        return EmbeddedRepo(store, name)
+        # One handle for all, because it remembers what was staged through it.
+        return self._repos.setdefault(name, EmbeddedRepo(store, name))
 
     def create_repo(self, name: str, *, default_branch: str = "main") -> EmbeddedRepo:
         """Make a repo with one empty commit on its default branch, and the store with it if it is the first."""

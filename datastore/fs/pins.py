@@ -71,8 +71,8 @@ def pins_of(namespace: Namespace, url: str) -> Pins:
     """Resolve the ref of a URL, once; nothing to pin where it is unversioned, names a commit or is no URL of ours.
 
     Raises:
-        NotFound: No such mount, repo or ref. It is said here because pyarrow, which asks for the file's info next, would
-            turn the error into one of its own that says nothing.
+        NotFound: No such mount, repo or ref. It is said here because pyarrow, which asks for the file's info next,
+            would turn the error into one of its own that says nothing.
     """
     try:
         target = namespace.target(url)
@@ -80,7 +80,7 @@ def pins_of(namespace: Namespace, url: str) -> Pins:
         if repo is None or ref is None or is_commit_id(ref):
             return {}
         # First this, then the commit: otherwise what is committed in between would be seen by neither.
-        uncommitted = repo.is_branch(ref) and next(iter(repo.uncommitted(ref)), None) is not None
+        uncommitted = repo.is_branch(ref) and repo.has_uncommitted(ref)
         return {pin_name(target): Pin(repo.commit_of(ref).id, uncommitted)}
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}

@@ -126,6 +126,19 @@ class ChangesExam:
         assert main.head("a.txt").content_type == "application/json"
         assert main.head("b.txt").metadata == {"note": "checked"}
 
+    def test_whether_there_are_uncommitted_changes(self, versioned: SupportsVersioning) -> None:
+        assert not versioned.has_uncommitted("main")
+        write(versioned.at("main"), {"a.txt": b"a"})
+        assert versioned.has_uncommitted("main")
+        commit(versioned, "main", "Commit")
+        assert not versioned.has_uncommitted("main")
+        write(versioned.at("main"), {"a.txt": None})
+        assert versioned.has_uncommitted("main")
+        versioned.reset("main")
+        assert not versioned.has_uncommitted("main")
+        with pytest.raises(NotFound):
+            versioned.has_uncommitted("missing")
+
     def test_uncommitted_gives_both_sides_in_key_order(self, versioned: SupportsVersioning) -> None:
         save(versioned, "main", {"a/1": b"1", "b/1": b"old", "c": b"c"})
         write(versioned.at("main"), {"c": None, "b/1": b"newer", "a/2": b"2"})

@@ -5,12 +5,14 @@
 import gc
 import io
 import logging
+import pickle
 import threading
 
 import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
@@ -115,6 +117,28 @@ def test_a_failing_parquet_writer_publishes_nothing(fs, path):
     assert not fs.exists(path)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv", "feather"])
+def test_a_failing_dataset_of_pyarrow_publishes_no_file_that_was_not_finished(fs, base, kind):
+    schema = pa.schema({"a": pa.int64()})
+
+    def batches():
+        yield pa.record_batch({"a": pa.array(range(100_000))}, schema=schema)
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        pads.write_dataset(batches(), f"{base}/d", schema=schema, format=kind, filesystem=fs)
+    gc.collect()
+    assert fs.find(base) == []
+
+
+def test_a_failing_pickle_or_parquet_of_pandas_publishes_nothing(fs, path):
+    frame = pd.DataFrame({"a": [1, lambda: None]})
+    for write in (frame.to_pickle, frame.to_parquet):
+        with pytest.raises((AttributeError, TypeError, pa.ArrowException, pickle.PicklingError)):
+            write(f"ds://{path}")
+        assert not fs.exists(path)
+
+
 def test_writing_inside_an_except_block_publishes(fs, path):
     try:
         raise KeyError
@@ -194,8 +218,6 @@ def test_a_failed_write_publishes_nothing_although_it_is_closed(fs, path, monkey
 
 
 def test_a_writer_does_not_pickle(fs, path):
-    import pickle
-
     with fs.open(path, "wb") as f, pytest.raises(TypeError, match="writing"):
         pickle.dumps(f)
 
