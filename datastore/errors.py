@@ -97,7 +97,7 @@ class DatastoreError(Exception):
         return self._hint
 
     @property  # computed, because the hint is
-    def __notes__(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def __notes__(self) -> list[str]:
         """The hint, and what was added by `add_note` (PEP 678); absent, as on any exception, if there is neither."""
         if self._notes is None:
             if self.hint is None:
@@ -106,7 +106,7 @@ class DatastoreError(Exception):
         return self._notes
 
     @__notes__.setter
-    def __notes__(self, notes: list[str]) -> None:
+    def __notes__(self, notes: list[str]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._notes = notes
 
     def __str__(self) -> str:

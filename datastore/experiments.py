@@ -115,12 +115,12 @@ class Experiment:
         empty: Empty = "raise",
     ) -> Commit:
         """Merge into a branch (the base, if none is given); see `Repo.merge`."""
-        target = into if into is not None else self._base.removesuffix("@")
-        if into is None and not self.repo.versioned.is_branch(self._base.removesuffix("@")):
-            message = f"the base {self._base!r} is not a branch: into which one?"
-            raise ValidationError(message, hint='exp.merge(into="main")')
+        if into is None:
+            into = self._base.removesuffix("@")
+            if not self.repo.versioned.is_branch(into):
+                raise ValidationError(f"the base {into!r} is not a branch", hint='say where to: exp.merge(into="main")')
         return self.repo.merge(
-            self.branch, target, message=message, strategy=strategy, choose=choose, squash=squash, empty=empty
+            self.branch, into, message=message, strategy=strategy, choose=choose, squash=squash, empty=empty
         )
 
     def __enter__(self) -> Self:

@@ -1,12 +1,11 @@
 """Keeps tests away from the stores of whoever runs them: each has its own store, home and working folder."""
 
-import os
-
 import pytest
 
 import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
 from datastore.namespace import reset_current
+from tests.places import isolate
 from tests.api.helpers import write
 
 
@@ -14,12 +13,7 @@ from tests.api.helpers import write
 def place(tmp_path_factory, monkeypatch):
     """The folder in which the test works; its store is `place / "store"`, and is not there yet."""
     folder = tmp_path_factory.mktemp("place")
-    for name in [name for name in os.environ if name.upper().startswith(("DATASTORE_", "AWS_", "LAKECTL_"))]:
-        monkeypatch.delenv(name)
-    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(folder))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    isolate(monkeypatch, folder)
     monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
     monkeypatch.chdir(folder)
     reset_current()

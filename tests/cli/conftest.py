@@ -1,7 +1,6 @@
 """Runs the command line in this process, or in one of its own, far from the stores of whoever runs the tests."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from click.testing import CliRunner
 import datastore as ds
 from datastore.cli.app import app
 from datastore.namespace import reset_current
+from tests.places import isolate
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +19,7 @@ def folder(tmp_path, monkeypatch):
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
-    for name in [name for name in os.environ if name.upper().startswith(("DATASTORE_", "AWS_", "LAKECTL_"))]:
-        monkeypatch.delenv(name)
-    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(home))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    isolate(monkeypatch, home)
     monkeypatch.setenv("DATASTORE_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("DATASTORE_AUTHOR", "Ada")
     monkeypatch.chdir(work)

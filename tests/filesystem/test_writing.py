@@ -1,6 +1,5 @@
 """Writers publish a whole object or nothing; what is deleted is exactly what was named."""
 
-# ruff: noqa: PT012, TRY301 - where an exception arises relative to a `with` block is what is tested
 
 import gc
 import io

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from datastore.namespace import reset_current
+from tests.places import isolate
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +15,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for name in ("home", "work"):
         (place / name).mkdir(parents=True)
     monkeypatch.chdir(place / "work")
-    monkeypatch.setenv("HOME", str(place / "home"))
+    isolate(monkeypatch, place / "home")
     monkeypatch.setenv("DATASTORE_STORE", str(place / "store"))
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "DATASTORE_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
     reset_current()
     yield place
     reset_current()
