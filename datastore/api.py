@@ -84,8 +84,8 @@ def mounts() -> list[MountInfo]:
 def diff(a: str, b: str) -> Diff:
     """Return what differs between two URLs: the objects that they name, and all that is under them.
 
-    Refs of one repo are compared commit by commit, which costs what changed. Anything else is listed on both sides; the keys
-    of the changes then count from the two URLs.
+    Refs of one repo are compared commit by commit, which costs what changed. Anything else is listed on both sides; the
+    keys of the changes then count from the two URLs.
 
     Raises:
         NotFound: There is nothing at a URL, or, for two refs of one repo, at neither.

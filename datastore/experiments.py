@@ -145,7 +145,7 @@ def _json(values: Mapping[str, object], what: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can say: scalars of numpy as numbers; nan and infinities, which it would turn to null, as text."""
+    """Return what JSON can say: scalars of numpy as numbers; nan and infinities, which would turn to null, as text."""
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):

@@ -19,7 +19,7 @@ IGNORE_FILE = ".datastoreignore"
 _ALWAYS = (".git/", ".datastore/", ".DS_Store", IGNORE_FILE)
 
 
-def files_of(folder: Path, prefix: str, *, ignore: Sequence[str] = ()) -> list[tuple[Path, str]]:
+def files_of(folder: Path, prefix: str, *, ignore: str | Sequence[str] = ()) -> list[tuple[Path, str]]:
     """Return (file, key) for everything to import, sorted by key.
 
     Args:
@@ -38,12 +38,22 @@ def files_of(folder: Path, prefix: str, *, ignore: Sequence[str] = ()) -> list[t
 
     if not folder.is_dir():
         raise NotFound(f"no folder {str(folder)!r}", hint="give the path of a local folder")
-    own = folder / IGNORE_FILE
-    lines = [*_ALWAYS, *(own.read_text(encoding="utf-8").splitlines() if own.is_file() else ()), *ignore]
-    spec = pathspec.GitIgnoreSpec.from_lines(lines)
+    patterns = [ignore] if isinstance(ignore, str) else ignore
+    try:
+        spec = pathspec.GitIgnoreSpec.from_lines([*_ALWAYS, *_own_patterns(folder), *patterns])
+    except ValueError as error:
+        raise ValidationError(f"ignore: {error}", hint="patterns are those of .gitignore") from None
     start = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
     found = [(path, check_key(start + name)) for path, name in _walk(folder, "", spec)]
     return sorted(found, key=lambda pair: pair[1])
+
+
+def _own_patterns(folder: Path) -> list[str]:
+    own = folder / IGNORE_FILE
+    try:
+        return own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
+    except UnicodeDecodeError as error:
+        raise ValidationError(f"{str(own)!r} is not UTF-8: {error.reason}", hint="save it as UTF-8") from None
 
 
 def _walk(folder: Path, base: str, spec: "pathspec.GitIgnoreSpec") -> Iterator[tuple[Path, str]]:

@@ -54,7 +54,7 @@ class Repo:
 
     def url(self, key: str = "", *, ref: "str | Branch | Commit | None" = None) -> DatasetURL:
         """Return the URL of a key at a ref; no ref means the default branch."""
-        text = None if ref is None else self.text_of(ref)
+        text = None if ref is None else _text(self, ref)
         return DatasetURL(SCHEME + format_location(self.name, text, key) + ("" if key else "/"))
 
     # branches and tags
@@ -78,7 +78,7 @@ class Repo:
             ValidationError: Not a name for a branch.
         """
         try:
-            self.versioned.create_branch(name, self.text_of(base), hidden=hidden)
+            self.versioned.create_branch(name, _text(self, base), hidden=hidden)
         except AlreadyExists:
             if not exist_ok or not self.versioned.is_branch(name):
                 raise
@@ -99,7 +99,7 @@ class Repo:
 
     def create_tag(self, name: str, ref: "str | Branch | Commit") -> TagInfo:
         """Name a commit for good. The same tag for the same commit again is fine."""
-        return self.versioned.create_tag(name, self.text_of(ref))
+        return self.versioned.create_tag(name, _text(self, ref))
 
     def delete_tag(self, name: str) -> None:
         """Delete a tag."""
@@ -109,7 +109,7 @@ class Repo:
 
     def commit_of(self, ref: "str | Branch | Commit") -> Commit:
         """Return the commit that a ref names: branch, tag, id, at least 8 digits of one, `main~2`, `main^2`."""
-        return Commit(self, self.versioned.commit_of(self.text_of(ref)))
+        return Commit(self, self.versioned.commit_of(_text(self, ref)))
 
     def at(self, when: "str | Branch | Commit | datetime", *, branch: str | None = None) -> DatasetURL:
         """Return the pinned URL of the repo at a ref or a point in time: `pd.read_csv(repo.at("v1") / "a.csv")`.
@@ -120,10 +120,14 @@ class Repo:
 
         Raises:
             NotFound: No such ref; or the branch is younger than that time.
+            ValidationError: `branch` together with a ref.
         """
         if not isinstance(when, datetime):
+            if branch is not None:
+                raise ValidationError("branch= goes with a time, not with a ref", hint="leave it out")
             return self.url(ref=self.commit_of(when))
-        limit = when if when.tzinfo else when.astimezone()
+        # Taken apart, because a Timestamp of pandas that is naive does not know `astimezone`.
+        limit = when if when.tzinfo else datetime.combine(when.date(), when.time()).astimezone()
         versioned = self.versioned
         name = branch or versioned.default_branch
         for info in versioned.log(name, first_parent=True):
@@ -151,7 +155,7 @@ class Repo:
             first_parent: Leave out what came in by merges.
         """
         versioned = self.versioned
-        start = versioned.default_branch if ref is None else self.text_of(ref)
+        start = versioned.default_branch if ref is None else _text(self, ref)
         found = versioned.log(start, key=key, limit=limit, first_parent=first_parent)
         title = f"{self.name}@{start if ref is None else _shown(ref)}" + (f"  {key}" if key else "")
         return Log((Commit(self, info) for info in found), title=title)
@@ -168,8 +172,8 @@ class Repo:
             prefix: Only keys under it.
         """
         versioned = self.versioned
-        right = versioned.commit_of(self.text_of(b))
-        left = versioned.commit_of(self.text_of(a))
+        right = versioned.commit_of(_text(self, b))
+        left = versioned.commit_of(_text(self, a))
         if merge_base:
             left = versioned.merge_base(left.id, right.id) or left
         sides = (versioned.at(left.id), versioned.at(right.id))
@@ -178,12 +182,12 @@ class Repo:
 
     def merge_base(self, a: "str | Branch | Commit", b: "str | Branch | Commit") -> Commit | None:
         """Return the best common ancestor of two refs."""
-        found = self.versioned.merge_base(self.text_of(a), self.text_of(b))
+        found = self.versioned.merge_base(_text(self, a), _text(self, b))
         return None if found is None else Commit(self, found)
 
     def conflicts(self, source: "str | Branch | Commit", into: "str | Branch" = "main") -> Sequence[KeyConflict]:
         """Return what a merge would conflict on, without merging."""
-        return self.versioned.conflicts(self.text_of(source), self.text_of(into))
+        return self.versioned.conflicts(_text(self, source), _text(self, into))
 
     def merge(
         self,
@@ -214,10 +218,12 @@ class Repo:
             UncommittedChanges: `into` has some; names them.
             NothingToCommit: All of source is there already, and `empty` is "raise".
         """
-        request = self.request(message or f"Merge {_shown(source)} into {self.text_of(into)}", metadata=metadata, empty=empty)
+        request = self.request(
+            message or f"Merge {_shown(source)} into {_text(self, into)}", metadata=metadata, empty=empty
+        )
         try:
             info = self.versioned.merge(
-                self.text_of(source), self.text_of(into), request, strategy=strategy, choose=choose, squash=squash
+                _text(self, source), _text(self, into), request, strategy=strategy, choose=choose, squash=squash
             )
         except NothingToCommit:
             if empty != "skip":
@@ -239,23 +245,6 @@ class Repo:
             allow_empty=empty == "allow",
         )
 
-    def text_of(self, ref: "str | Branch | Commit") -> str:
-        """Return a ref of this repo as text.
-
-        Raises:
-            ValidationError: It is no ref, or a branch or commit of another repo.
-        """
-        if isinstance(ref, str):
-            return ref
-        if not isinstance(ref, Branch | Commit):
-            raise ValidationError(f"{ref!r} is not a ref", hint="pass a text, a Branch or a Commit")
-        if ref.repo.name != self.name:
-            raise ValidationError(
-                f"ref {_shown(ref)!r} belongs to repo {ref.repo.name!r}, not to {self.name!r}",
-                hint="take it from this repo: repo.branch(name), repo.commit_of(ref)",
-            )
-        return ref.name if isinstance(ref, Branch) else ref.id
-
     # work that spans several verbs
 
     def experiment(
@@ -269,13 +258,13 @@ class Repo:
         """Return a branch for one experiment; see `Experiment`."""
         from datastore.experiments import Experiment
 
-        return Experiment(self, name, base=self.text_of(base), params=params, resume=resume)
+        return Experiment(self, name, base=_text(self, base), params=params, resume=resume)
 
     def transaction(self, branch: "str | Branch | None" = None, *, message: str) -> "Transaction":
         """Return a transaction on a branch, the default one if none is given; see `Transaction`."""
         from datastore.transactions import Transaction
 
-        return Transaction(self.branch() if branch is None else self.branch(self.text_of(branch)), message=message)
+        return Transaction(self.branch() if branch is None else self.branch(_text(self, branch)), message=message)
 
     def rename(self, name: str) -> "Repo":
         """Give the repo another name and return it under that name. Old URLs stop working."""
@@ -370,7 +359,7 @@ class Branch:
             key: The object; a prefix if it ends in `/`.
             ref: Where to take it from; the branch's own head if not given.
         """
-        return self.repo.versioned.restore(self.name, key, f"{self.name}@" if ref is None else self.repo.text_of(ref))
+        return self.repo.versioned.restore(self.name, key, f"{self.name}@" if ref is None else _text(self.repo, ref))
 
     def revert(self, commit: "str | Commit", *, parent: int = 1, message: str | None = None) -> Commit:
         """Commit the opposite of a commit; of a merge, `parent` tells which side to go back to."""
@@ -387,7 +376,7 @@ class Branch:
         return Commit(self.repo, self.repo.versioned.cherry_pick(self.name, picked.id, request, parent=parent))
 
     def import_folder(
-        self, path: str | Path, prefix: str = "", *, ignore: Sequence[str] = (), reflink: bool = False
+        self, path: str | Path, prefix: str = "", *, ignore: str | Sequence[str] = (), reflink: bool = False
     ) -> Diff:
         """Put all files of a local folder under a prefix, uncommitted: all of them or, on any error, none.
 
@@ -443,6 +432,19 @@ class Branch:
 
     def _repr_html_(self) -> str:
         return reprs.handle_table(self.repo.name, self.name).html()
+
+
+def _text(repo: Repo, ref: "str | Branch | Commit") -> str:
+    if isinstance(ref, str):
+        return ref
+    if not isinstance(ref, Branch | Commit):  # pyright: ignore[reportUnnecessaryIsInstance] - a date, None …
+        raise ValidationError(f"{ref!r} is not a ref", hint="pass a text, a Branch or a Commit")
+    if ref.repo.name != repo.name:  # its name may stand for something else here
+        raise ValidationError(
+            f"ref {_shown(ref)!r} belongs to repo {ref.repo.name!r}, not to {repo.name!r}",
+            hint="take it from this repo: repo.branch(name), repo.commit_of(ref)",
+        )
+    return ref.name if isinstance(ref, Branch) else ref.id
 
 
 def _shown(ref: "str | Branch | Commit") -> str:

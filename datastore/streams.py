@@ -58,13 +58,22 @@ def body_chunks(body: Body) -> Iterator[Bytes]:
         yield as_bytes(body)
     elif isinstance(body, Path):
         with body.open("rb", buffering=0) as file:
-            yield from iter(lambda: file.read(CHUNK), b"")
+            while piece := _piece_of(file, body):
+                yield piece
     elif isinstance(body, _File):
         while piece := _checked(body.read(CHUNK)):
             yield piece
     else:
         for piece in body:
             yield _checked(piece)
+
+
+def _piece_of(file: io.FileIO, path: Path) -> bytes:
+    try:
+        return file.read(CHUNK)
+    except OSError as error:
+        error.filename = str(path)  # unlike `open`, a read does not say which file it was
+        raise
 
 
 def _checked(piece: object) -> Bytes:

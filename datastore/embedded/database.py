@@ -60,17 +60,18 @@ class Database:
     @staticmethod
     def create(path: Path, *, store_id: str) -> None:
         """Make the tables, in one transaction; harmless where they exist. The caller holds the gate."""
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.execute("INSERT OR IGNORE INTO store (one, store_id) VALUES (1, ?)", (store_id,))
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+        with forking.kept_away():
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                connection.execute("INSERT OR IGNORE INTO store (one, store_id) VALUES (1, ?)", (store_id,))
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
 
     @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
@@ -111,32 +112,25 @@ class Database:
     @contextmanager
     def _lent(self) -> Generator[sqlite3.Connection]:
         owner = os.getpid()
-        forking.enter()
         try:
-            mode, connection = self._take()
-            try:
-                yield connection
-            finally:
-                if os.getpid() != owner:  # forked inside the block: the connection is the parent's
-                    _park(connection)
-                else:
-                    self._give_back(mode, connection)
-            if mode.stamp is not None and mode.stamp != stamp_of(self._path):
-                message = f"the store {self._path.parent} was changed while it was read without locks"
-                raise Unavailable(message, hint="try again; open it without read_only if that happens often")
+            with forking.kept_away():
+                mode, connection = self._take()
+                try:
+                    yield connection
+                finally:
+                    if os.getpid() != owner:  # forked inside the block: the connection is the parent's
+                        _park(connection)
+                    else:
+                        self._give_back(mode, connection)
+                if mode.stamp is not None and mode.stamp != stamp_of(self._path):
+                    message = f"the store {self._path.parent} was changed while it was read without locks"
+                    raise Unavailable(message, hint="try again; open it without read_only if that happens often")
         except sqlite3.Error as error:
             raise self._translated(error) from error
-        finally:
-            forking.leave()
 
     def _take(self) -> tuple[Mode, sqlite3.Connection]:
-        if not self._path.is_file():
-            raise IntegrityError(
-                f"the store {self._path.parent} has lost its index {self._path.name}",
-                hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
-            )
         _refuse_inherited(self._path)
-        mode = reading(self._path) if self._read_only else WRITING
+        mode = self._reading() if self._read_only else WRITING
         with self._lock:
             fitting = [pair for pair in self._idle if pair[0] == mode]
             others = [pair for pair in self._idle if pair[0] != mode]
@@ -152,6 +146,18 @@ class Database:
                 self._lent_now -= 1
             raise
 
+    def _reading(self) -> Mode:
+        try:
+            return reading(self._path)
+        except FileNotFoundError:
+            raise self._lost() from None
+
+    def _lost(self) -> IntegrityError:
+        return IntegrityError(
+            f"the store {self._path.parent} has lost its index {self._path.name}",
+            hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
+        )
+
     def _give_back(self, mode: Mode, connection: sqlite3.Connection) -> None:
         try:
             if connection.in_transaction:
@@ -162,6 +168,9 @@ class Database:
                 self._idle.append((mode, connection))
 
     def _connect(self, mode: Mode) -> sqlite3.Connection:
+        _close_orphans()
+        if not self._path.is_file():
+            raise self._lost()
         uri = f"{self._path.absolute().as_uri()}?{mode.query}"
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -213,15 +222,15 @@ class Database:
     def close(self) -> None:
         """Close the idle connections, under the gate: the last close writes the log back into the file."""
         if self._read_only:
-            self.rest()
+            with forking.kept_away():
+                self.rest()
         elif self._idle:
-            with self._gate.held():
-                forking.enter()
-                try:
-                    self.rest()
-                finally:
-                    forking.leave()
+            with self._gate.held(), forking.kept_away():
+                self.rest()
             self._gate.close()
+
+    def __del__(self) -> None:
+        _orphans.extend(connection for _, connection in self._idle)
 
     def rest(self) -> None:
         """Close the idle connections without the gate.
@@ -249,6 +258,8 @@ class Database:
 
 _open: "weakref.WeakSet[Database]" = weakref.WeakSet()
 _parked: list[sqlite3.Connection] = []
+_orphans: list[sqlite3.Connection] = []
+"""Of databases that were dropped without a close. The garbage collector may come at any moment, also that of a fork."""
 _inherited: set[tuple[int, int]] = set()
 """Files that were in use at the moment of the fork, so that SQLite's memory of their locks is wrong in this process."""
 
@@ -272,9 +283,16 @@ def _refuse_inherited(path: Path) -> None:
         raise Unavailable(message, hint='fork outside of its calls, or start processes with "spawn"')
 
 
+def _close_orphans() -> None:
+    while _orphans:
+        with contextlib.suppress(IndexError):  # another thread took the last one
+            _orphans.pop().close()
+
+
 def _rest_all() -> None:
     for database in list(_open):
         database.rest()
+    _close_orphans()
 
 
 def _forget_all() -> None:
@@ -287,6 +305,7 @@ def _close_all() -> None:
         # At exit there is nobody to tell; a store whose folder was deleted needs no closing.
         with contextlib.suppress(DatastoreError, OSError):
             database.close()
+    _close_orphans()
 
 
 forking.before_fork(_rest_all)

@@ -9,15 +9,17 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
-__all__ = ["before_fork", "enter", "leave"]
+__all__ = ["before_fork", "kept_away"]
 
 _LONGEST_WAIT = 10.0
 
 _condition = threading.Condition()
 _inside: Counter[int] = Counter()
-_forks = 0  # under way; two threads may fork at once
+_forking = False
+_turn = threading.Lock()  # to fork: another fork must not come into the middle of our preparations
 _preparations: list[Callable[[], None]] = []
 
 
@@ -26,32 +28,32 @@ def before_fork(preparation: Callable[[], None]) -> None:
     _preparations.append(preparation)
 
 
-def enter() -> None:
-    """Say that this thread begins to use SQLite; waits while a fork is under way."""
+@contextmanager
+def kept_away() -> Generator[None]:
+    """Use SQLite in this block: it waits for a fork that is under way, and other threads' forks wait for its end."""
     me = threading.get_ident()
     with _condition:
-        while _forks and not _inside[me]:
+        while _forking and not _inside[me]:
             _condition.wait()
         _inside[me] += 1
-
-
-def leave() -> None:
-    """Say that this thread has ended what `enter` began."""
-    me = threading.get_ident()
-    with _condition:
-        _inside[me] -= 1
-        if _inside[me] <= 0:
-            del _inside[me]
-            if _forks:
-                _condition.notify_all()
+    try:
+        yield
+    finally:
+        with _condition:
+            _inside[me] -= 1
+            if _inside[me] <= 0:
+                del _inside[me]
+                if _forking:
+                    _condition.notify_all()
 
 
 def _before_fork() -> None:
-    global _forks  # noqa: PLW0603 - state of the process
+    global _forking  # noqa: PLW0603 - state of the process
     me = threading.get_ident()
+    _turn.acquire()
     deadline = time.monotonic() + _LONGEST_WAIT
     with _condition:
-        _forks += 1
+        _forking = True
         while any(thread != me for thread in _inside) and time.monotonic() < deadline:
             _condition.wait(0.1)
     for preparation in _preparations:
@@ -59,16 +61,18 @@ def _before_fork() -> None:
 
 
 def _after_in_parent() -> None:
-    global _forks  # noqa: PLW0603
+    global _forking  # noqa: PLW0603
     with _condition:
-        _forks -= 1
+        _forking = False
         _condition.notify_all()
+    _turn.release()
 
 
 def _after_in_child() -> None:
-    global _condition, _forks  # noqa: PLW0603
+    global _condition, _forking, _turn  # noqa: PLW0603
     _condition = threading.Condition()
-    _forks = 0
+    _turn = threading.Lock()
+    _forking = False
     mine = _inside[threading.get_ident()]
     _inside.clear()
     if mine:

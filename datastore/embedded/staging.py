@@ -59,7 +59,7 @@ def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", limit: int = -
 
 
 class Found(Struct, frozen=True):
-    """A key on a branch at one moment: the branch's head and its tree, and whether the key is staged, with its entry."""
+    """A key on a branch at one moment: the branch's head with its tree, whether the key is staged, and its entry."""
 
     head: str
     tree: str
@@ -68,7 +68,7 @@ class Found(Struct, frozen=True):
 
 
 def find(db: sqlite3.Connection, repo: str, branch: str, key: str) -> Found | None:
-    """Look for a key on a branch in one statement, the most frequent question of all; None if there is no such branch."""
+    """Look for a key on a branch in one statement, the most frequent question of all; None without such a branch."""
     if not _is_unicode(key):
         return None
     query = f"""

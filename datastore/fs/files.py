@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
 
 from datastore import transfer
 from datastore.errors import NotFound
+from datastore.fs.ending import watch
 from datastore.fs.paths import Info
 from datastore.names import check_key
 from datastore.provider import Bytes, Provider, Reader, SupportsWriter, Writer
@@ -108,6 +109,7 @@ class ReadFile(io.BufferedReader):
         self.size = reader.info.size
         self._etag = reader.info.etag
         self._details = details
+        watch(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.full_name}>"

@@ -5,8 +5,8 @@ import pytest
 import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
 from datastore.namespace import reset_current
-from tests.places import isolate
 from tests.api.helpers import write
+from tests.places import isolate
 
 
 @pytest.fixture(autouse=True)

@@ -96,7 +96,9 @@ def test_a_typo_in_a_repo_or_a_key_names_the_nearest_one(main):
     assert [repo.name for repo in ds.repos()] == ["garments"]
 
 
-@pytest.mark.parametrize("name", ["garments@main", "garments/a.csv", "ds://garments", "garments/", "", "garments@main/x"])
+@pytest.mark.parametrize(
+    "name", ["garments@main", "garments/a.csv", "ds://garments", "garments/", "", "garments@main/x"]
+)
 def test_what_is_more_than_a_name_is_no_repo(main, name):
     with pytest.raises(ds.InvalidURL):
         ds.repo(name)
@@ -245,7 +247,9 @@ def test_filesystem_at_a_commit_sees_that_commit(repo, main):
     assert ds.filesystem().cat_file("garments@main/a.csv") == b"2"
 
 
-@pytest.mark.parametrize("at", ["garments@main", "garments@main=v1", {"garments@main": "12345678"}, {"garments": "0" * 64}])
+@pytest.mark.parametrize(
+    "at", ["garments@main", "garments@main=v1", {"garments@main": "12345678"}, {"garments": "0" * 64}]
+)
 def test_pins_that_cannot_be_read_are_refused(main, at):
     with pytest.raises(ds.ValidationError, match="pins"):
         ds.filesystem(at)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ def blobs(place):
     return sorted((path.name, path.stat().st_size) for path in (place / "store").rglob("*") if "blobs" in path.parts)
 
 
-# ------------------------------------------------------------------------------------------------------------- branches
+# ------------------------------------------------------------------------------------------------------------ branches
 
 
 def test_a_branch_begins_at_the_head_of_its_base_without_its_uncommitted_changes(repo, main):
@@ -112,7 +112,7 @@ def test_a_name_that_is_none_for_a_branch_is_refused(repo, main, name):
     assert [branch.name for branch in repo.branches(hidden=True)] == ["main"]
 
 
-# ----------------------------------------------------------------------------------------------------------------- tags
+# ---------------------------------------------------------------------------------------------------------------- tags
 
 
 def test_a_tag_names_a_commit_for_good(repo, main):
@@ -143,7 +143,7 @@ def test_a_deleted_tag_is_gone(repo, main):
         repo.delete_tag("v1")
 
 
-# -------------------------------------------------------------------------------------------------------------- commits
+# ------------------------------------------------------------------------------------------------------------- commits
 
 
 def test_a_commit_carries_what_was_said_of_it(repo, main, monkeypatch):
@@ -229,13 +229,13 @@ def test_wrong_values_of_options_are_named(repo, main):
         lambda: repo.merge("exp", strategy="ours"),
         lambda: repo.merge("exp", choose={"c.csv": "theirs"}),
     ):
-        with pytest.raises(ds.ValidationError, match="skipp|never|ours|theirs") as caught:
+        with pytest.raises(ds.ValidationError, match=r"skipp|never|ours|theirs") as caught:
             call()
         assert caught.value.hint
     assert main.head == head
 
 
-# ------------------------------------------------------------------------------------------------------- log, time, diff
+# ------------------------------------------------------------------------------------------------------ log, time, diff
 
 
 def test_log_is_newest_first_and_by_key(repo, main):
@@ -247,7 +247,7 @@ def test_log_is_newest_first_and_by_key(repo, main):
     assert [commit.id for commit in main.log(limit=1)] == [third.id]
     assert [commit.message for commit in repo.log(key="a.csv")] == ["Second", "First rows"]
     assert [commit.message for commit in repo.log(key="img")] == ["Third", "First rows"]
-    assert [commit.message for commit in repo.log(second)][0] == "Second"
+    assert repo.log(second)[0].message == "Second"
     assert list(repo.log(limit=0)) == []
 
 
@@ -266,7 +266,7 @@ def test_a_log_is_a_sequence_and_a_frame(main):
     assert [commit.id for commit in log[:1]] == [main.head.id]
     frame = log.to_pandas()
     assert list(frame["id"]) == [commit.id for commit in log]
-    assert list(frame["message"])[0] == "First rows"
+    assert frame["message"][0] == "First rows"
 
 
 def test_diff_compares_commits_and_not_uncommitted_changes(repo, main):
@@ -338,13 +338,16 @@ def test_a_naive_time_is_local(repo, main):
     time = main.head.time
     local = time.astimezone().replace(tzinfo=None)
     assert repo.at(local).ref == main.head.id
-    elsewhere = time.astimezone(datetime.now().astimezone().tzinfo)
-    assert repo.at(elsewhere).ref == main.head.id
+    assert repo.at(pd.Timestamp(local)).ref == main.head.id
+    elsewhere = time.astimezone(timezone(timedelta(hours=-7)))
+    assert repo.at(elsewhere).ref == repo.at(pd.Timestamp(elsewhere)).ref == main.head.id
+    with pytest.raises(ds.ValidationError, match="branch"):
+        repo.at("main", branch="main")
 
 
 def test_a_time_before_the_first_commit_is_an_error_that_says_so(repo, main):
-    with pytest.raises(ds.NotFound, match="main.*2001"):
-        repo.at(datetime(2001, 1, 1))
+    with pytest.raises(ds.NotFound, match=r"main.*2001"):
+        repo.at(datetime(2001, 1, 1))  # noqa: DTZ001 - naive on purpose
     with pytest.raises(ds.NotFound, match="2001"):
         repo.at(datetime(2001, 1, 1, tzinfo=UTC))
 
@@ -378,7 +381,7 @@ def test_a_branch_or_commit_of_another_repo_is_refused(repo, main):
     assert repo.log()[0].message == "First rows"
 
 
-# ---------------------------------------------------------------------------------------------------------------- merge
+# --------------------------------------------------------------------------------------------------------------- merge
 
 
 @pytest.fixture
@@ -487,7 +490,7 @@ def test_only_a_branch_can_be_merged_into(repo, main, into):
     assert into in str(caught.value)
 
 
-# ------------------------------------------------------------------------------------------ revert, pick, restore, reset
+# ----------------------------------------------------------------------------------------- revert, pick, restore, reset
 
 
 def test_revert_commits_the_opposite(repo, main):
@@ -568,7 +571,7 @@ def test_reset_of_both_a_prefix_and_a_key_is_refused(main):
     assert main.uncommitted().changed == ["a.csv"]
 
 
-# ------------------------------------------------------------------------------------------------------- rename and copy
+# ------------------------------------------------------------------------------------------------------ rename and copy
 
 
 def test_rename_and_copy_move_no_bytes(main, place):
@@ -622,7 +625,7 @@ def test_a_renamed_repo_keeps_everything(repo, main):
     assert keys(renamed.branch("main"))
 
 
-# -------------------------------------------------------------------------------------------------------------- protect
+# ------------------------------------------------------------------------------------------------------------- protect
 
 
 def test_a_protected_branch_takes_changes_only_by_merge_and_revert(repo, main):
@@ -645,7 +648,7 @@ def test_a_protected_branch_takes_changes_only_by_merge_and_revert(repo, main):
     assert main.commit("Free again").message == "Free again"
 
 
-# -------------------------------------------------------------------------------------------------------------- handles
+# ------------------------------------------------------------------------------------------------------------- handles
 
 
 def test_handles_are_free_and_create_nothing(place):

@@ -1,5 +1,6 @@
 """Connections to the index: transactions, threads, errors in words, reading without a trace."""
 
+import gc
 import os
 import sqlite3
 import threading
@@ -141,6 +142,16 @@ def test_the_last_close_writes_the_log_back(opened, path):
     database.close()
     assert sorted(file.name for file in path.parent.iterdir()) == ["locks", "meta.db"]
     assert seq(database) == 1
+
+
+def test_handles_that_are_dropped_without_a_close_do_not_stay_open(path):
+    for _ in range(3):
+        count_up(Database(path, gate=Gate(path.parent / "locks" / "write.lock")))
+        gc.collect()
+    last = Database(path, gate=Gate(path.parent / "locks" / "write.lock"))
+    assert seq(last) == 3
+    last.close()
+    assert sorted(file.name for file in path.parent.iterdir()) == ["locks", "meta.db"]  # nobody else had it open
 
 
 def test_a_long_log_is_written_back(opened, path, monkeypatch):

@@ -173,6 +173,42 @@ def test_a_child_forked_while_threads_of_the_parent_write_commit_and_read_neithe
     assert list(store.check()) == []
 
 
+def test_two_threads_that_fork_at_once_beside_one_that_writes(store: EmbeddedStore):
+    repo = store.repo("garments")
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    ends: list[tuple[list[str], int]] = []
+
+    def writes() -> None:
+        number = 0
+        try:
+            while not stop.is_set():
+                number += 1
+                repo.at("exp").put(f"{number}", b"x")
+        except BaseException as error:  # noqa: BLE001 - judged below
+            failures.append(error)
+
+    def child(say: Callable[[str], None], key: str) -> None:
+        repo.at("main").put(key, b"child")
+        say("done")
+
+    def forks(me: int) -> None:
+        ends.extend(Child(lambda say, at=at: child(say, f"{me}/{at}")).lines() for at in range(20))
+
+    writer = threading.Thread(target=writes)
+    forkers = [threading.Thread(target=forks, args=(me,)) for me in range(2)]
+    for thread in (writer, *forkers):
+        thread.start()
+    for thread in forkers:
+        thread.join()
+    stop.set()
+    writer.join()
+    assert not failures
+    assert ends == [(["done"], 0)] * 40
+    assert len(list(repo.uncommitted("main"))) == 40
+    assert list(store.check()) == []
+
+
 def with_skip(repo: EmbeddedRepo, branch: str) -> None:
     try:
         repo.commit(branch, request("Parent"))
