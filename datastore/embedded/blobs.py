@@ -81,7 +81,7 @@ def _reflink(source: Path, target: int) -> bool:
     except ImportError:
         return False
     ficlone = 0x40049409
-    fd = os.open(source, _READ)
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(target, ficlone, fd)
     except OSError:

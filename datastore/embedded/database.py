@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from datastore.embedded import forking
 from datastore.embedded.gate import Gate
@@ -47,6 +48,9 @@ class Database:
         gate: Held around every write transaction, checkpoint and close.
         read_only: Open for reading; nothing is written, also no lock.
     """
+
+    _orphans: ClassVar[list[sqlite3.Connection]] = []
+    """Of databases that were dropped without a close: the garbage collector may come at any moment, also in a fork."""
 
     def __init__(self, path: Path, *, gate: Gate, read_only: bool = False) -> None:
         self._path = path
@@ -168,7 +172,7 @@ class Database:
                 self._idle.append((mode, connection))
 
     def _connect(self, mode: Mode) -> sqlite3.Connection:
-        _close_orphans()
+        Database.close_orphans()
         if not self._path.is_file():
             raise self._lost()
         uri = f"{self._path.absolute().as_uri()}?{mode.query}"
@@ -230,7 +234,15 @@ class Database:
             self._gate.close()
 
     def __del__(self) -> None:
-        _orphans.extend(connection for _, connection in self._idle)
+        # By way of the class: at the end of the interpreter the module's own names are gone.
+        self._orphans.extend(connection for _, connection in self._idle)
+
+    @classmethod
+    def close_orphans(cls) -> None:
+        """Close the connections that dropped databases left behind."""
+        while cls._orphans:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                cls._orphans.pop().close()
 
     def rest(self) -> None:
         """Close the idle connections without the gate.
@@ -258,8 +270,6 @@ class Database:
 
 _open: "weakref.WeakSet[Database]" = weakref.WeakSet()
 _parked: list[sqlite3.Connection] = []
-_orphans: list[sqlite3.Connection] = []
-"""Of databases that were dropped without a close. The garbage collector may come at any moment, also that of a fork."""
 _inherited: set[tuple[int, int]] = set()
 """Files that were in use at the moment of the fork, so that SQLite's memory of their locks is wrong in this process."""
 
@@ -283,16 +293,10 @@ def _refuse_inherited(path: Path) -> None:
         raise Unavailable(message, hint='fork outside of its calls, or start processes with "spawn"')
 
 
-def _close_orphans() -> None:
-    while _orphans:
-        with contextlib.suppress(IndexError):  # another thread took the last one
-            _orphans.pop().close()
-
-
 def _rest_all() -> None:
     for database in list(_open):
         database.rest()
-    _close_orphans()
+    Database.close_orphans()
 
 
 def _forget_all() -> None:
@@ -305,7 +309,7 @@ def _close_all() -> None:
         # At exit there is nobody to tell; a store whose folder was deleted needs no closing.
         with contextlib.suppress(DatastoreError, OSError):
             database.close()
-    _close_orphans()
+    Database.close_orphans()
 
 
 forking.before_fork(_rest_all)

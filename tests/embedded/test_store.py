@@ -138,6 +138,20 @@ def test_a_link_to_what_the_store_does_not_have(store, opened, tmp_path):
     assert staged(store.repo("garments")) == {}
 
 
+@pytest.mark.parametrize("reflink", [False, True])
+def test_an_import_follows_links_to_files_and_does_not_move_anything(store, tmp_path, reflink):
+    (tmp_path / "real.bin").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "link.bin").symlink_to(tmp_path / "real.bin")
+    main = store.repo("garments").at("main")
+    infos = main.import_files([(tmp_path / name, f"in/{name}") for name in ("real.bin", "link.bin")], reflink=reflink)
+    assert [(info.size, info.digest) for info in infos] == [(3_000_000, main.head("in/real.bin").digest)] * 2
+    assert contents(main, "in/") == {"in/link.bin": b"x" * 3_000_000, "in/real.bin": b"x" * 3_000_000}
+    assert (tmp_path / "real.bin").read_bytes() == b"x" * 3_000_000
+    (tmp_path / "real.bin").write_bytes(b"changed afterwards")
+    assert main.read("in/real.bin").readall() == b"x" * 3_000_000
+    assert list(store.check()) == []
+
+
 def test_two_openings_see_each_other(opened, store):
     one, two = store.repo("garments"), opened().repo("garments")
     one.at("main").put("new.txt", b"uncommitted")
