@@ -3,7 +3,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files
@@ -213,12 +213,6 @@ class BlobFiles:
             return f"cannot be read: {error.strerror}"
         finally:
             os.close(fd)
-
-    def digests(self) -> Iterable[bytes]:
-        """Yield the digest of every file in the folder."""
-        for shard in sorted(self._folder.iterdir()):
-            if shard.is_dir():
-                yield from (bytes.fromhex(path.name) for path in sorted(shard.iterdir()))
 
 
 def _damaged(digest: bytes, what: str) -> IntegrityError:

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from datastore import listing
 from datastore.embedded import refs, staging
-from datastore.embedded.advance import uncommitted
 from datastore.embedded.blobs import Draft
 from datastore.embedded.content import entry_of, info_of, open_entry, retyped
 from datastore.embedded.nodes import Entry
@@ -304,14 +303,6 @@ class EmbeddedRef:
                     for draft in drafts:
                         draft.discard()
         return self.stage(edits)
-
-    def require_clean(self) -> None:
-        """Raise `UncommittedChanges` if the branch has any."""
-        with self._store.db.snapshot() as db:
-            branch = self._view_from(db).branch
-            keys = staging.first_keys(db, branch.token) if branch else []
-        if keys:
-            raise uncommitted(self._expression.name, keys)
 
     def close(self) -> None:
         """Nothing to let go of: the store is shared."""

@@ -71,11 +71,6 @@ def decode(commit_id: str, data: bytes) -> CommitInfo:
     )
 
 
-def op_id_of(data: bytes) -> str:
-    """Return the op_id in a commit's bytes."""
-    return msgspec.json.decode(data, type=_Body).op_id
-
-
 def history(start: str, *, load: Callable[[str], Commit], first_parent: bool = False) -> Iterator[CommitInfo]:
     """Yield a commit and its ancestors, children before parents, newer before older where that leaves a choice."""
     first = load(start)

@@ -60,13 +60,6 @@ class ObjectFiles:
                 draft.unlink(missing_ok=True)
             raise
 
-    def __contains__(self, object_id: str) -> bool:
-        return (self._folder / object_id).exists()
-
-    def ids(self) -> list[str]:
-        """Return the ids of everything in the folder, sorted."""
-        return sorted(os.listdir(self._folder))
-
 
 class Drafts:
     """A `NodeStore` that keeps new nodes in memory until they are published together."""

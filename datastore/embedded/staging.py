@@ -15,7 +15,6 @@ from datastore.listing import after_prefix
 __all__ = [
     "Edits",
     "Found",
-    "count",
     "decide",
     "drop",
     "find",
@@ -102,11 +101,6 @@ def _range(query: str, token: int, prefix: str) -> tuple[str, list[int | str]]:
 def latest(db: sqlite3.Connection) -> int:
     """Return the number of the newest staged row of the store."""
     return int(db.execute("SELECT seq FROM store").fetchone()[0])
-
-
-def count(db: sqlite3.Connection, token: int) -> int:
-    """Return how many rows are staged."""
-    return int(db.execute("SELECT count(*) FROM staging WHERE token = ?", (token,)).fetchone()[0])
 
 
 def first_keys(db: sqlite3.Connection, token: int, *, limit: int = 10) -> list[str]:
