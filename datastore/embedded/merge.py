@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
-from datastore.embedded.nodes import Entry
+from datastore.embedded.nodes import Entry, same_content
 from datastore.values import Side, Strategy
 
 __all__ = ["Merged", "three_way"]
@@ -45,9 +45,9 @@ def three_way(
         if not both:
             merged.edits[key] = theirs
             continue
-        if _same(theirs, ours) or _same(theirs, base):
+        if same_content(theirs, ours) or same_content(theirs, base):
             continue
-        if _same(ours, base):
+        if same_content(ours, base):
             merged.edits[key] = theirs
             continue
         side = chosen.get(key) or (strategy and strategy.removesuffix("-wins"))
@@ -71,9 +71,3 @@ def _joined(
             yield key, base, theirs, other[2], True
         else:
             yield key, base, theirs, base, False
-
-
-def _same(a: Entry | None, b: Entry | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.same_content(b)

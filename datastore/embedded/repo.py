@@ -10,7 +10,7 @@ from datastore.embedded.branch import EmbeddedRef
 from datastore.embedded.check import check_store
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
-from datastore.embedded.nodes import Entry
+from datastore.embedded.nodes import Entry, same_content
 from datastore.embedded.objects import Drafts
 from datastore.embedded.opened import OpenStore
 from datastore.embedded.refs import BranchRow
@@ -202,7 +202,7 @@ class EmbeddedRepo:
 
     def _differs(self, a: str, b: str, key: str) -> bool:
         exact, prefix = key.rstrip("/"), key.rstrip("/") + "/"
-        if not key.endswith("/") and not _same(self.store.trees.get(a, exact), self.store.trees.get(b, exact)):
+        if not key.endswith("/") and not same_content(self.store.trees.get(a, exact), self.store.trees.get(b, exact)):
             return True
         return next(_content_changes(self.store.trees.diff(a, b, prefix=prefix)), None) is not None
 
@@ -237,7 +237,7 @@ class EmbeddedRepo:
             head = self.store.commit_from(db, row.repo, row.head).info
         for key, after in staged.items():
             before = self.store.trees.get(head.tree, key)
-            if not _same(before, after):
+            if not same_content(before, after):
                 yield Change(key=key, before=_info(key, before, head.id), after=_info(key, after, None))
 
     # new commits
@@ -401,7 +401,9 @@ class EmbeddedRepo:
         if not wanted and not present:
             raise view.no_such_key(key)
         edits: Edits = {
-            name: wanted.get(name) for name in {*wanted, *present} if not _same(wanted.get(name), present.get(name))
+            name: wanted.get(name)
+            for name in {*wanted, *present}
+            if not same_content(wanted.get(name), present.get(name))
         }
         if edits:
             view.stage(edits)
@@ -421,13 +423,7 @@ def _content_changes(
     rows: Iterable[tuple[str, Entry | None, Entry | None]],
 ) -> Iterator[tuple[str, Entry | None, Entry | None]]:
     """Leave out rows whose sides differ in nothing but time."""
-    return (row for row in rows if not _same(row[1], row[2]))
-
-
-def _same(a: Entry | None, b: Entry | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.same_content(b)
+    return (row for row in rows if not same_content(row[1], row[2]))
 
 
 def _info(key: str, entry: Entry | None, commit: str | None) -> ObjectInfo | None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from datastore.embedded.nodes import Entry
+from datastore.embedded.nodes import Entry, same_content
 from datastore.listing import after_prefix
 
 __all__ = [
@@ -120,17 +120,11 @@ def decide(
     'keep'
     """
     is_staged, entry = staged
-    if _same(wanted, committed):
+    if same_content(wanted, committed):
         return "unstage" if is_staged else "keep"
-    if is_staged and _same(wanted, entry):
+    if is_staged and same_content(wanted, entry):
         return "keep"
     return "stage"
-
-
-def _same(a: Entry | None, b: Entry | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.same_content(b)
 
 
 def stage(db: sqlite3.Connection, token: int, edits: Edits) -> None:
@@ -176,7 +170,7 @@ def forget_committed(db: sqlite3.Connection, token: int, taken: Edits, *, up_to:
     """Take away the rows that a commit took; what was staged after its snapshot stays, unless it is the same again."""
     db.execute("DELETE FROM staging WHERE token = ? AND seq <= ?", (token, up_to))
     later = rows(db, token)
-    same = [key for key, entry in later.items() if key in taken and _same(entry, taken[key])]
+    same = [key for key, entry in later.items() if key in taken and same_content(entry, taken[key])]
     db.executemany("DELETE FROM staging WHERE token = ? AND key = ?", ((token, key) for key in same))
 
 

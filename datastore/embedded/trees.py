@@ -28,8 +28,9 @@ from datastore.embedded.nodes import (
     totals,
 )
 from datastore.errors import TooLarge, ValidationError
+from datastore.listing import after_prefix
 
-__all__ = ["EMPTY", "NodeStore", "Trees", "prefix_end"]
+__all__ = ["EMPTY", "NodeStore", "Trees"]
 
 Row: TypeAlias = tuple[str, Entry]
 Edits: TypeAlias = Mapping[str, Entry | None]
@@ -55,21 +56,6 @@ class NodeStore(Protocol):
     def put_new(self, node_id: str, data: bytes) -> None:
         """Store the bytes; do nothing if the id is there already."""
         ...
-
-
-def prefix_end(prefix: str) -> str | None:
-    r"""Return the least string above every key that starts with `prefix`; None if there is none.
-
-    Surrogates are stepped over: they cannot be in a key, nor be handed to SQLite.
-
-    >>> prefix_end("images/"), prefix_end("a\U0010ffff"), prefix_end("")
-    ('images0', 'b', None)
-    """
-    stem = prefix.rstrip("\U0010ffff")
-    if not stem:
-        return None
-    following = ord(stem[-1]) + 1
-    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
 class Trees:
@@ -113,7 +99,7 @@ class Trees:
             start: Only this key and those above it.
         """
         first = max(prefix, start, start_after)
-        for rows, low, high in self._spans(self._load(root), first, prefix_end(prefix)):
+        for rows, low, high in self._spans(self._load(root), first, after_prefix(prefix)):
             skip = first == start_after and rows.keys[low] == first
             yield from rows.entries(low + skip, high)
 
@@ -169,7 +155,7 @@ class Trees:
         Skips what both trees share, so the work grows with the changes. Streams: holds the list of differing leaves
         and one leaf of each side. Use `Entry.same_content` to leave out rows that only have another time.
         """
-        first, end = prefix, prefix_end(prefix)
+        first, end = prefix, after_prefix(prefix)
         if a == b:
             return
         sides: list[list[Branch]] = [[(bytes.fromhex(root), None, 0)] for root in (a, b)]

@@ -13,24 +13,6 @@ from datastore.testing.versioning_tools import commit, contents, save, staged
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def opened(path):
-    made = []
-
-    def open_it(where=path, **how):
-        made.append(EmbeddedStore(where, **how))
-        return made[-1]
-
-    yield open_it
-    for store in made:
-        store.close()
-
-
-@pytest.fixture
 def store(opened):
     store = opened()
     save(store.create_repo("garments"), "main", {"a.txt": b"hello"})

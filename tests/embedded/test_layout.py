@@ -27,24 +27,6 @@ FOLDERS = ["blobs", "trees", "commits", "tmp", "locks"]
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def opened(path):
-    made = []
-
-    def open_it(where=path, **how):
-        made.append(EmbeddedStore(where, **how))
-        return made[-1]
-
-    yield open_it
-    for store in made:
-        store.close()
-
-
-@pytest.fixture
 def store(opened):
     """A store that is closed: nothing but its files."""
     store = opened()

@@ -2,28 +2,9 @@
 
 import pytest
 
-from datastore.embedded.store import EmbeddedStore
 from datastore.errors import AlreadyExists, DatastoreError, HeadMoved, NotFound, ValidationError
 from datastore.testing.versioning_tools import commit, contents, messages, request, save, staged
 from tests.embedded.files import listing
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def opened(path):
-    made = []
-
-    def open_it(where=path, **how):
-        made.append(EmbeddedStore(where, **how))
-        return made[-1]
-
-    yield open_it
-    for store in made:
-        store.close()
 
 
 @pytest.fixture

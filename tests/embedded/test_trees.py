@@ -27,8 +27,9 @@ from datastore.embedded.nodes import (
     id_of,
     totals,
 )
-from datastore.embedded.trees import EMPTY, Trees, prefix_end
+from datastore.embedded.trees import EMPTY, Trees
 from datastore.errors import IntegrityError, TooLarge, ValidationError
+from datastore.listing import after_prefix
 
 
 class MemoryStore:
@@ -679,7 +680,7 @@ edge_texts = st.lists(edge_letters, max_size=4).map("".join)
 
 @given(edge_texts, edge_texts, edge_texts)
 def test_the_end_of_a_prefix_is_tight(prefix, rest, other):
-    end = prefix_end(prefix)
+    end = after_prefix(prefix)
     assert end is None or prefix + rest < end
     inside = other.startswith(prefix)
     assert (prefix <= other and (end is None or other < end)) == inside
