@@ -11,27 +11,33 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from datastore.calls import Call, FileSlice, Sink
 from datastore.values import (
     OVERWRITE,
     Attributes,
     BranchInfo,
+    BucketInfo,
     ByteRange,
     Change,
     CommitInfo,
     CommitRequest,
     DeleteFailure,
     KeyConflict,
+    LifecycleRule,
     ObjectInfo,
     Page,
+    PartInfo,
+    PresignedRequest,
     Problem,
     PutMode,
     Side,
     Strategy,
     TagInfo,
+    UploadInfo,
 )
 
 __all__ = [
@@ -39,11 +45,16 @@ __all__ = [
     "Capabilities",
     "Provider",
     "Reader",
+    "SupportsBuckets",
     "SupportsCheck",
     "SupportsCopy",
     "SupportsImport",
+    "SupportsLifecycle",
     "SupportsLink",
+    "SupportsMultipart",
+    "SupportsPresign",
     "SupportsRepos",
+    "SupportsRequests",
     "SupportsVersioning",
     "SupportsWriter",
     "Writer",
@@ -201,6 +212,125 @@ class SupportsImport(Protocol):
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
         """Put each local file under its key, all in one step or none; `reflink` shares disk blocks where possible."""
+        ...
+
+
+@runtime_checkable
+class SupportsRequests(Protocol):
+    """Its verbs are single HTTP requests, which the engine carries out in bulk."""
+
+    def head_call(self, key: str) -> Call[ObjectInfo]:
+        """Return the call behind `head`."""
+        ...
+
+    def get_call(self, info: ObjectInfo, *, range: ByteRange | None = None, sink: Sink = None) -> Call[bytes]:
+        """Return the call that reads an object that `head` or `list` described, or a range of it.
+
+        Its result is the bytes, empty where they went into the sink; every byte is of the version that `info` names,
+        else it raises `HeadMoved`.
+        """
+        ...
+
+    def put_call(
+        self, key: str, body: bytes | FileSlice, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None
+    ) -> Call[ObjectInfo] | None:
+        """Return the call behind `put`; None if so large a body needs several requests."""
+        ...
+
+
+@runtime_checkable
+class SupportsPresign(Protocol):
+    """Lets others, such as a browser, send one request without credentials of their own."""
+
+    def presign(
+        self,
+        method: Literal["GET", "HEAD", "PUT", "DELETE"],
+        key: str,
+        *,
+        expires: float = 3600,
+        attributes: Attributes | None = None,
+    ) -> PresignedRequest:
+        """Return a request that is valid for `expires` seconds, or as long as the credentials behind it are.
+
+        `attributes` belong to PUT: they become headers that the other side has to send as they are.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsMultipart(Protocol):
+    """Takes an object in parts, which can be sent in any order, by several machines, and again after a failure."""
+
+    def create_upload(self, key: str, *, attributes: Attributes | None = None) -> UploadInfo:
+        """Begin; nothing is visible before `complete_upload`."""
+        ...
+
+    def part_call(self, upload: UploadInfo, number: int, body: bytes | FileSlice) -> Call[PartInfo]:
+        """Return the call that sends one part; numbers begin at 1, all parts but the last are equally long."""
+        ...
+
+    def presign_part(self, upload: UploadInfo, number: int, *, expires: float = 3600) -> PresignedRequest:
+        """Return a request with which another client sends one part."""
+        ...
+
+    def parts(self, upload: UploadInfo) -> Sequence[PartInfo]:
+        """Return the parts that the service holds, by number."""
+        ...
+
+    def uploads(self, prefix: str = "") -> Sequence[UploadInfo]:
+        """Return the unfinished uploads of keys with this prefix, oldest first."""
+        ...
+
+    def complete_upload(
+        self, upload: UploadInfo, parts: Sequence[PartInfo], *, mode: PutMode = OVERWRITE
+    ) -> ObjectInfo:
+        """Publish the object. Raises `AlreadyExists` and `HeadMoved` as `put`."""
+        ...
+
+    def abort_upload(self, upload: UploadInfo) -> None:
+        """Forget it with its parts. Harmless when it is gone."""
+        ...
+
+
+@runtime_checkable
+class SupportsBuckets(Protocol):
+    """A service that holds several buckets; its keys begin with the bucket's name."""
+
+    def buckets(self) -> Sequence[BucketInfo]:
+        """Return the buckets by name."""
+        ...
+
+    def bucket(self, name: str) -> Provider:
+        """Return one bucket; it need not be there."""
+        ...
+
+    def create_bucket(self, name: str) -> BucketInfo:
+        """Make a bucket. Raises `AlreadyExists`."""
+        ...
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete an empty bucket. Raises `Conflict` for one that is not."""
+        ...
+
+
+@runtime_checkable
+class SupportsLifecycle(Protocol):
+    """Deletes by itself what is older than its rules allow."""
+
+    def lifecycle(self) -> Sequence[LifecycleRule]:
+        """Return the rules in force, also those that others made."""
+        ...
+
+    def set_lifecycle(self, rules: Sequence[LifecycleRule]) -> Sequence[LifecycleRule]:
+        """Put rules in place of those of the same name, leave the others as they are, and return what is now in force.
+
+        Raises:
+            IntegrityError: What the service says afterwards is not what it was told.
+        """
+        ...
+
+    def delete_lifecycle(self, names: Sequence[str]) -> None:
+        """Remove rules; a missing one is no failure."""
         ...
 
 

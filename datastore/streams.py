@@ -24,6 +24,7 @@ __all__ = [
     "as_bytes",
     "body_chunks",
     "read_at",
+    "write_at",
 ]
 
 CHUNK = 1 << 20
@@ -205,11 +206,17 @@ def _portable_read_at(fd: int, buffer: memoryview, offset: int) -> int:
     return len(data)
 
 
+def _portable_write_at(fd: int, data: Bytes, offset: int) -> int:
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.write(fd, data)
+
+
 def _preadv(fd: int, buffer: memoryview, offset: int) -> int:
     return os.preadv(fd, [buffer], offset)
 
 
 read_at: Callable[[int, memoryview, int], int] = _preadv if hasattr(os, "preadv") else _portable_read_at
+write_at: Callable[[int, Bytes, int], int] = os.pwrite if hasattr(os, "pwrite") else _portable_write_at
 
 
 class HashingSink:

@@ -12,6 +12,7 @@ __all__ = [
     "OVERWRITE",
     "Attributes",
     "BranchInfo",
+    "BucketInfo",
     "ByteRange",
     "Change",
     "ChangeKind",
@@ -20,14 +21,19 @@ __all__ = [
     "DeleteFailure",
     "Digest",
     "KeyConflict",
+    "LifecycleRule",
+    "Link",
     "Match",
     "ObjectInfo",
     "Page",
+    "PartInfo",
+    "PresignedRequest",
     "Problem",
     "PutMode",
     "Side",
     "Strategy",
     "TagInfo",
+    "UploadInfo",
     "digest_of",
     "from_micros",
     "same_object",
@@ -60,6 +66,21 @@ def from_micros(micros: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
 
 
+class Link(Struct, frozen=True, kw_only=True, gc=False):
+    """Where the bytes of an object are that stay outside of the store which has its entry.
+
+    Attributes:
+        url: `ds://` URL of the source; empty where only its address is known.
+        etag: What the source must still have, so that no other bytes are ever taken for its own.
+        address: The source as its own service names it (`s3://acme-raw/2026/a.csv`), for whoever does not have the
+            mount; empty where it has no such name.
+    """
+
+    url: str
+    etag: str
+    address: str = ""
+
+
 class ObjectInfo(Struct, frozen=True, kw_only=True, gc=False):
     """What a provider knows of one object without its bytes.
 
@@ -73,6 +94,7 @@ class ObjectInfo(Struct, frozen=True, kw_only=True, gc=False):
         content_type: Media type.
         metadata: The user's own string pairs.
         commit: Full id of the commit that the object was read from; None for uncommitted or unversioned objects.
+        link: Where the bytes are, if they stay outside of the store; None for the store's own.
     """
 
     key: str
@@ -84,6 +106,7 @@ class ObjectInfo(Struct, frozen=True, kw_only=True, gc=False):
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     commit: str | None = None
+    link: Link | None = None
 
     @property
     def modified(self) -> datetime:
@@ -222,6 +245,8 @@ class CommitRequest(Struct, frozen=True, kw_only=True):
         metadata: String pairs.
         op_id: Names this attempt, so that a repeated call after a lost reply gives back the same commit.
         allow_empty: Whether a commit without changes is wanted.
+        time_us: When it was made first, microseconds since the epoch, for a commit that comes from another repo; a
+            store keeps it as exactly as it can. None means now.
     """
 
     message: str
@@ -229,6 +254,7 @@ class CommitRequest(Struct, frozen=True, kw_only=True):
     op_id: str
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     allow_empty: bool = False
+    time_us: int | None = None
 
 
 class BranchInfo(Struct, frozen=True, kw_only=True):
@@ -261,3 +287,77 @@ class Problem(Struct, frozen=True, kw_only=True):
     id: str
     problem: str
     referenced_by: str = ""
+
+
+class PresignedRequest(Struct, frozen=True, kw_only=True):
+    """A request that anyone who holds it may send until it expires; its URL is a secret and not part of its repr.
+
+    Attributes:
+        method: HTTP method.
+        url: With signature.
+        headers: What has to be sent with it, as it is.
+        expires_us: When it ends to be valid, microseconds since the epoch, UTC.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    expires_us: int
+
+    def __repr__(self) -> str:
+        host = self.url.partition("://")[2].partition("/")[0]
+        return f"PresignedRequest({self.method} {host}, expires {from_micros(self.expires_us):%Y-%m-%d %H:%M:%S}Z)"
+
+
+class UploadInfo(Struct, frozen=True, kw_only=True):
+    """An unfinished upload in parts.
+
+    Attributes:
+        key: Name that the object will have.
+        id: The service's name of the upload.
+        started_us: When it began, microseconds since the epoch, UTC.
+        place: Where the service keeps the parts, where that is not the key (lakeFS: the physical address).
+    """
+
+    key: str
+    id: str
+    started_us: int
+    place: str = ""
+
+
+class PartInfo(Struct, frozen=True, kw_only=True):
+    """One part of an unfinished upload: its number from 1, its etag and its size in bytes."""
+
+    number: int
+    etag: str
+    size: int
+
+
+class BucketInfo(Struct, frozen=True, kw_only=True):
+    """A bucket: its name, when it was made (microseconds since the epoch, UTC), and its region where that is known."""
+
+    name: str
+    created_us: int
+    region: str = ""
+
+
+class LifecycleRule(Struct, frozen=True, kw_only=True):
+    """What a service deletes by itself, and after how many days; None leaves that alone.
+
+    Attributes:
+        name: Its id; a rule of the same name is replaced.
+        prefix: Which keys it is for; "" for all.
+        expire_days: Objects, after their last write.
+        noncurrent_days: Older versions of objects, after they were replaced or deleted.
+        delete_markers: Whether delete markers go that nothing is left behind.
+        abort_upload_days: Unfinished uploads, after they began.
+        enabled: Whether it is in force.
+    """
+
+    name: str
+    prefix: str = ""
+    expire_days: int | None = None
+    noncurrent_days: int | None = None
+    delete_markers: bool = False
+    abort_upload_days: int | None = None
+    enabled: bool = True

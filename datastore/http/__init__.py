@@ -1,0 +1,1 @@
+"""The wire: one libcurl engine that carries out requests, whoever made them."""
