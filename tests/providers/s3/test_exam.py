@@ -1,0 +1,33 @@
+"""Real servers sit the exam of every provider."""
+
+import pytest
+
+from datastore.registry import open_provider
+from datastore.testing import ProviderSuite
+from tests.providers.s3.sites import bucket_of, options_of
+
+
+class TestVersityGW(ProviderSuite):
+    @pytest.fixture
+    def provider(self, versitygw):
+        provider = bucket_of(versitygw)
+        yield provider
+        assert provider.uploads() == [], "nothing unfinished is left behind"
+
+
+class TestMinIO(ProviderSuite):
+    @pytest.fixture
+    def provider(self, minio):
+        options = options_of(minio, bucket=minio.new_bucket())
+        provider = open_provider("minio", options, where="mount 'dev'")
+        yield provider
+        assert provider.uploads() == [], "nothing unfinished is left behind"
+
+
+class TestUnknownServiceBelowAPrefix(ProviderSuite):
+    """An endpoint of which nothing is known: no conditions, signed bodies, one more folder in front of everything."""
+
+    @pytest.fixture
+    def provider(self, minio):
+        options = options_of(minio, bucket=minio.new_bucket(), prefix="some/prefix")
+        return open_provider("s3", options, where="mount 'dev'")
