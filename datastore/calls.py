@@ -72,6 +72,10 @@ class HttpResponse(Struct, frozen=True, kw_only=True):
     size: int = 0
     attempts: int = 1
 
+    def __repr__(self) -> str:
+        # A server that refuses a signature quotes what was signed, with tokens; tracebacks of some tools show locals.
+        return f"HttpResponse(status={self.status}, size={self.size}, attempts={self.attempts})"
+
 
 class Signed(Struct, frozen=True):
     """A request as it goes over the wire: URL and headers with their credentials. Never shown, never logged."""

@@ -6,10 +6,11 @@ leaves the parent's alone.
 
 import atexit
 import os
+import threading
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from datastore.calls import Call, HttpRequest, HttpResponse
 from datastore.errors import DatastoreError, Unavailable
@@ -40,7 +41,6 @@ class Engine:
         self.observatory = Observatory()
         self._policy = policy
         self._loop: Loop | None = None
-        _ENGINES.append(self)
 
     def run(self, call: Call[T]) -> T:
         """Carry out one call and return its result.
@@ -49,6 +49,7 @@ class Engine:
             Unavailable: There was no answer, however often it was tried.
             IntegrityError: What came is not what was asked for.
             HeadMoved: The object became another version while it was read.
+            OSError: The file of a body or of a sink failed.
             DatastoreError: Whatever the call makes of its answer.
         """
         return call.finish(self.send(call.request))
@@ -57,11 +58,12 @@ class Engine:
         """Carry out one request and return its last answer, whatever its status; errors as in `run`."""
         ended: SimpleQueue[Job] = SimpleQueue()
         with traced(request) as span:
-            job = self._start(request, ended.put)
+            job = Job(request, ended.put)
             try:
+                self._start(job)
                 ended.get()
             except BaseException:  # Ctrl-C: the sink is the caller's again only when the job has let go of it
-                self._let_go([job], ended)
+                self._let_go([job])
                 raise
             return span.ended(_response(job))
 
@@ -77,7 +79,7 @@ class Engine:
             else:
                 future.set_exception(job.error)
 
-        self._start(request, done)
+        self._start(Job(request, done))
         return future
 
     def bulk(
@@ -95,58 +97,55 @@ class Engine:
         """
         ended: SimpleQueue[Job] = SimpleQueue()
         running: dict[Job, tuple[Tag, Call[T]]] = {}
-        source, process = iter(calls), os.getpid()
+        source, process, more = iter(calls), os.getpid(), True
         try:
-            more = True
-            while True:
-                while more and len(running) < limit:
+            while more or running:
+                if os.getpid() != process:
+                    raise Unavailable("a bulk of requests cannot go on in a forked process", hint="start it there")
+                if more and len(running) < max(limit, 1):
                     following = next(source, None)
                     if following is None:
                         more = False
-                        break
-                    tag, call = following
+                        continue
+                    job = Job(following[1].request, ended.put)
+                    running[job] = following
                     try:
-                        running[self._start(call.request, ended.put)] = following
+                        self._start(job)
                     except DatastoreError as error:
-                        yield tag, error
-                if not running:
-                    return
-                if os.getpid() != process:
-                    raise Unavailable("a bulk of requests cannot go on in a forked process", hint="start it there")
+                        yield running.pop(job)[0], error
+                    continue
                 job = ended.get()
                 tag, call = running.pop(job)
                 yield tag, _outcome(job, call)
         finally:
             if running and os.getpid() == process:
-                self._let_go(list(running), ended)
+                self._let_go(list(running))
 
     def close(self) -> None:
-        """Let go of all connections; the next request opens new ones. Only between requests."""
-        loop, self._loop = self._loop, None
+        """End what is in flight and let go of all connections; the next request opens new ones."""
+        with _LOCK:
+            loop, self._loop = self._loop, None
+            _OPEN.discard(self)
         if loop is not None:
-            loop.stop()
+            loop.close()
 
-    def _start(self, request: HttpRequest, done: Any) -> Job:
-        job = Job(request, done)
-        if request.authorize is not None:
-            job.signed = request.authorize(request, None)
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = Loop(self.observatory, policy=self._policy)
-        loop.submit(job)
-        return job
+    def _start(self, job: Job) -> None:
+        if job.request.authorize is not None:
+            job.signed = job.request.authorize(job.request, None)
+        (self._loop or self._open()).submit(job)
 
-    def _let_go(self, jobs: list[Job], ended: "SimpleQueue[Job]") -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        for job in jobs:
-            loop.cancel(job)
-        left = set(jobs)
-        while left:
-            left.discard(ended.get())
+    def _open(self) -> Loop:
+        with _LOCK:
+            if self._loop is None:
+                self._loop = Loop(self.observatory, policy=self._policy)
+                _OPEN.add(self)
+            return self._loop
 
-    # -------------------------------------------------------------------------------------------------------- fork
+    def _let_go(self, jobs: list[Job]) -> None:
+        if self._loop is not None:
+            self._loop.cancel(jobs)
+
+    # ------------------------------------------------------------------------------------------- fork, and the very end
     def before_fork(self) -> None:
         """Stop between two steps."""
         if self._loop is not None:
@@ -157,32 +156,35 @@ class Engine:
         if self._loop is not None:
             self._loop.go_on()
 
-    def after_fork_in_child(self) -> None:
-        """Begin anew, and leave what the parent has as it is."""
+    def abandon(self) -> None:
+        """Begin anew, and leave everything as it is until this process ends.
+
+        In a forked child, freeing a handle would send TLS close_notify on the parent's connection, and unregistering a
+        socket would change the parent's selector. At the end of a process the kernel closes everything anyway.
+        """
         loop, self._loop = self._loop, None
         if loop is not None:
-            # Freeing a handle would send TLS close_notify on the parent's connection, and unregistering a socket would
-            # change the parent's selector: they stay as they are until this process ends.
             leak(loop, *loop.everything())
 
 
-_ENGINES: Final[list[Engine]] = []
+_OPEN: Final[set[Engine]] = set()  # engines that have a thread and connections
+_LOCK: Final = threading.Lock()
+_PROCESS: Final = [Engine()]
 
 
 def engine() -> Engine:
-    """Return the engine of this process; it is made at first use, its thread with the first request."""
-    if not _PROCESS:
-        _PROCESS.append(Engine())
+    """Return the engine of this process; its thread begins with the first request."""
     return _PROCESS[0]
 
 
-_PROCESS: Final[list[Engine]] = []
-
-
 def _response(job: Job) -> HttpResponse:
-    if job.response is None:
-        raise job.error or Unavailable(f"{job.request.what}: ended without an answer")
-    return job.response
+    error, job.error = job.error, None
+    try:
+        if job.response is None:
+            raise error or Unavailable(f"{job.request.what}: ended without an answer")
+        return job.response
+    finally:
+        del error, job  # else the error, by its traceback, would keep itself alive, and the buffer of a sink
 
 
 def _outcome(job: Job, call: Call[T]) -> T | DatastoreError:
@@ -192,26 +194,30 @@ def _outcome(job: Job, call: Call[T]) -> T | DatastoreError:
         return error
 
 
-def _all_before() -> None:
-    for each in _ENGINES:
+def _before_fork() -> None:
+    _LOCK.acquire()
+    for each in _OPEN:
         each.before_fork()
 
 
-def _all_in_parent() -> None:
-    for each in _ENGINES:
+def _after_fork_in_parent() -> None:
+    for each in _OPEN:
         each.after_fork_in_parent()
+    _LOCK.release()
 
 
-def _all_in_child() -> None:
-    for each in _ENGINES:
-        each.after_fork_in_child()
+def _abandon_all() -> None:
+    for each in _OPEN:
+        each.abandon()
+    _OPEN.clear()
+    _LOCK.release()
 
 
-def _all_closed() -> None:
-    for each in _ENGINES:
-        each.close()
+def _at_exit() -> None:
+    _before_fork()  # in the middle of a step, the interpreter would be gone from under the thread
+    _abandon_all()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_all_before, after_in_parent=_all_in_parent, after_in_child=_all_in_child)
-atexit.register(_all_closed)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_abandon_all)
+atexit.register(_at_exit)

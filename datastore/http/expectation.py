@@ -14,7 +14,9 @@ from datastore.calls import HttpRequest
 
 __all__ = ["Expected", "Wanted", "expectation", "parse_content_range", "wanted_of"]
 
-_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)  # int() of thousands of digits fails
+# 0--1: MinIO, of nothing
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*|0--1)/(\d{1,19}|\*)", re.ASCII)
 
 
 class Wanted(Struct, frozen=True):
@@ -24,11 +26,13 @@ class Wanted(Struct, frozen=True):
         start: First byte; negative counts from the end; None asks for the whole object without a range.
         stop: End, exclusive; None for the end of the object.
         etag: Version that it has to be, as the header has it.
+        resumed: Whether the server has named that version before, with bytes that are kept.
     """
 
     start: int | None
     stop: int | None
     etag: str | None
+    resumed: bool = False
 
     @property
     def header(self) -> str | None:
@@ -69,22 +73,23 @@ def wanted_of(request: HttpRequest, *, first: int | None, received: int, pin: st
     start, stop = (None, None) if request.range is None else request.range
     if received:
         start = (first if first is not None else start or 0) + received
-    return Wanted(start, stop, etag)
+    return Wanted(start, stop, etag, bool(received and pin))
 
 
 def expectation(status: int, headers: Mapping[str, str], wanted: Wanted) -> Expected:
     """Return what an answer of status 200 or 206 promises, or why it is refused."""
     etag = headers.get("etag")
-    if wanted.etag is not None and etag is not None and etag != wanted.etag:
+    if wanted.etag not in {None, "*", etag} and (etag is not None or wanted.resumed):
         return Expected(
             None, problem=f"the object is another version by now ({etag} instead of {wanted.etag})", moved=True
         )
     if status == 206:
         return _partial(headers, wanted)
-    length = int(headers["content-length"]) if headers.get("content-length", "").isdecimal() else None
-    if wanted.start is None:
+    text = headers.get("content-length", "")
+    length = int(text) if _NUMBER.fullmatch(text) else None
+    if wanted.start is None or (wanted.start == 0 and wanted.stop is None):
         return Expected(length)
-    if wanted.start == 0 and length is not None and (wanted.stop is None or length <= wanted.stop):
+    if wanted.start == 0 and length is not None and wanted.stop is not None and length <= wanted.stop:
         return Expected(length)  # the whole object, which is what the range amounts to
     if wanted.start < 0 and length is not None and length <= -wanted.start:
         return Expected(length)

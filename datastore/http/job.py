@@ -1,24 +1,27 @@
 """One request on its way: what it asks next, and what it has received over all its attempts."""
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
+
+from msgspec import structs
 
 from datastore.calls import FileSlice, HttpRequest, HttpResponse, Signed
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.http.expectation import Expected, Wanted, expectation, wanted_of
 from datastore.streams import write_at
 
-__all__ = ["ERROR_LIMIT", "Job"]
+__all__ = ["ERROR_LIMIT", "Job", "parse_head"]
 
 ERROR_LIMIT: Final = 1 << 20
-"""Most bytes that are kept of an answer that was not expected: an error's text."""
+"""Most bytes that are read of an answer that was not expected: an error's text."""
 _BODY: Final = frozenset({200, 206})
+_CHANGED: Final = 412
+_BEYOND: Final = 416
 
 
 class Job:
-    """The state of one request. All methods but `cancel` belong to the engine's thread.
+    """The state of one request. All methods belong to the engine's thread.
 
     Args:
         request: The wish.
@@ -26,118 +29,115 @@ class Job:
     """
 
     __slots__ = (
-        "_chunks",
+        "_body",
         "_expected",
         "_first",
-        "_kept",
+        "_fits",
+        "_other",
         "_pin",
         "_position",
+        "_resumed",
+        "_room",
         "_wanted",
-        "_went",
+        "_whole",
         "attempt",
         "began",
-        "cancelled",
         "done",
+        "easy",
+        "enough",
         "error",
         "fatal",
         "first_began",
+        "headers",
         "hops",
         "host",
         "lines",
+        "moved",
+        "moved_at",
+        "over",
         "previous",
         "reauthorized",
+        "received",
         "request",
         "response",
         "signed",
+        "status",
         "unfit",
     )
 
-    def __init__(self, request: HttpRequest, done: "Callable[[Job], object]") -> None:
+    def __init__(self, request: HttpRequest, done: Callable[["Job"], object]) -> None:
         self.request = request
         self.done = done
         self.signed: Signed | None = None
         self.attempt = 0
         self.first_began = 0.0
-        self.began = 0.0
+        self.easy: Any = None  # the libcurl handle of the attempt that is running
         self.host: Any = None  # the loop's books on it
         self.hops = 0
-        self.cancelled = False
+        self.over = False
         self.reauthorized = False
         self.previous: HttpResponse | None = None
         self.response: HttpResponse | None = None
-        self.error: Exception | None = None
-        self.fatal: OSError | None = None
-        self.unfit: DatastoreError | None = None
-        self.lines: list[bytes] = []
-        self._chunks: list[bytes] = []
-        self._kept = 0
-        self._went = 0
-        self._position = 0
-        self._first: int | None = None
-        self._pin: str | None = None
-        self._wanted = Wanted(None, None, None)
-        self._expected: Expected | None = None
+        self.error: BaseException | None = None
+        self.fatal: Exception | None = None
+        self._body: list[bytes] = []  # of an expected answer, over all attempts, where it has no sink
+        self._position = 0  # how much of an expected answer is here
+        self._first: int | None = None  # where in the object it begins
+        self._pin: str | None = None  # which version it is of
 
     # ---------------------------------------------------------------------------------------------------- one attempt
     def begin(self) -> Wanted:
         """Start the next attempt and return what it asks for."""
         self.attempt += 1
-        self.began = time.monotonic()
+        self.began = self.moved_at = time.monotonic()
+        self.moved = 0
         self.first_began = self.first_began or self.began
-        self.lines = []
-        self.unfit = None
-        self._expected = None
-        self._went = 0
-        del self._chunks[self._kept :]
-        received = self._position
-        self._wanted = wanted_of(self.request, first=self._first, received=received, pin=self._pin)
+        self.lines: list[bytes] = []
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.received = 0
+        self.enough = False
+        self.unfit: DatastoreError | None = None
+        self._expected: Expected | None = None
+        self._fits = self._whole = False
+        self._other: list[bytes] = []
+        self._room: int | None = None
+        self._resumed = self._position > 0
+        self._wanted = wanted_of(self.request, first=self._first, received=self._position, pin=self._pin)
         return self._wanted
-
-    @property
-    def room(self) -> int | None:
-        """Most bytes that the body of this attempt may have; None if nobody knows."""
-        sink, wanted = self.request.sink, self._wanted
-        bounds = [self.request.size]
-        if isinstance(sink, FileSlice):
-            bounds.append(sink.size)
-        elif sink is not None:
-            bounds.append(sink.nbytes)
-        if wanted.start is not None and wanted.start < 0:
-            bounds.append(-wanted.start)
-        elif wanted.start is not None and wanted.stop is not None:
-            bounds.append(wanted.stop - wanted.start + self._position)
-        known = [bound for bound in bounds if bound is not None]
-        return min(known) - self._position if known else None
 
     def take(self, data: bytes) -> int | None:
         """Take the next bytes of the body: into the sink, or into memory. Anything but None ends the attempt."""
-        expected = self._expected or self._look()
-        if expected.problem is not None:
-            return -1
-        self._went += len(data)
-        if self.status not in _BODY or self.status not in self.request.statuses:
-            if self._went <= ERROR_LIMIT:
-                self._chunks.append(data)
-            return None
-        room = self.room
-        if room is not None and len(data) > room:
-            self.unfit = IntegrityError(
-                f"{self.request.what}: the server sends more bytes than the object has", hint="try again"
-            )
-            return -1
         try:
-            self._write(data)
-        except OSError as error:  # a full disk, a closed descriptor: the caller's affair, and no reason to try again
+            return self._take(data)
+        except Exception as error:  # noqa: BLE001 - a full disk, a closed descriptor, a released buffer: the caller is told
             self.fatal = error
             return -1
-        self._position += len(data)
+
+    def _take(self, data: bytes) -> int | None:
+        if self._expected is None:
+            self.look()
+        size = len(data)
+        self.received += size
+        if self.unfit is not None:
+            return -1
+        if not self._fits:
+            self._other.append(data)
+            self.enough = self.received > ERROR_LIMIT and self.status not in self.request.statuses
+            return -1 if self.enough else None
+        if self._room is not None:
+            self._room -= size
+            if self._room < 0:
+                self.unfit = self._too_long()
+                return -1
+        self._write(data)
+        self._position += size
         return None
 
     def _write(self, data: bytes) -> None:
         sink = self.request.sink
         if sink is None:
-            self._chunks.append(data)
-            self._kept = len(self._chunks)
+            self._body.append(data)
         elif isinstance(sink, FileSlice):
             done = 0
             while done < len(data):  # a nearly full disk writes less, and says why at the next try
@@ -145,80 +145,105 @@ class Job:
         else:
             sink[self._position : self._position + len(data)] = data
 
-    def _look(self) -> Expected:
-        # Before the first byte is kept: is this what was asked for?
-        headers, status = self.headers(), self.status
-        if status not in _BODY or status not in self.request.statuses or self.request.method != "GET":
+    def look(self) -> None:
+        """Learn what the answer is, before the first byte of its body is kept: is it what was asked for?"""
+        self.status, self.headers, self._whole = parse_head(self.lines)
+        if not self._whole:  # libcurl takes headers that break off for an empty answer
+            return
+        request = self.request
+        if request.method != "GET" or self.status not in _BODY or self.status not in request.statuses:
             self._expected = Expected(None)
-            return self._expected
-        found = expectation(status, headers, self._wanted)
+            self.unfit = self._broken_off() if self._resumed else None
+            return
+        self._expected = found = expectation(self.status, self.headers, self._wanted)
         if found.problem is not None:
-            text = f"{self.request.what}: {found.problem}"
+            text = f"{request.what}: {found.problem}"
             self.unfit = (
                 HeadMoved(text, hint="read it again") if found.moved else IntegrityError(text, hint="try again")
             )
-        else:
-            self._first = found.start if self._first is None else self._first
-            etag = headers.get("etag", "")
-            self._pin = etag if etag.startswith('"') else None  # a weak etag does not promise equal bytes
-        self._expected = found
-        return found
+            return
+        self._fits = True
+        self._first = found.start if self._first is None else self._first
+        etag = self.headers.get("etag", "")
+        self._pin = etag if etag.startswith('"') else None  # a weak etag does not promise equal bytes
+        self._room = self._space()
+        if self._room is not None and found.length is not None and found.length > self._room:
+            self.unfit = self._too_long()
+
+    def _space(self) -> int | None:
+        """Return how many bytes the body of this attempt may have; None if nobody knows."""
+        sink, bounds = self.request.sink, [self.request.size]
+        if isinstance(sink, FileSlice):
+            bounds.append(sink.size)
+        elif sink is not None:
+            bounds.append(sink.nbytes)
+        known = [bound - self._position for bound in bounds if bound is not None]
+        if self.status == 206 and self._expected is not None and self._expected.length is not None:
+            known.append(self._expected.length)
+        return min(known, default=None)
+
+    def _too_long(self) -> DatastoreError:
+        text = f"{self.request.what}: the server sends more bytes than the object has"
+        return IntegrityError(text, hint="try again")
+
+    def _broken_off(self) -> DatastoreError | None:
+        """Return why the rest of a body that broke off will not come."""
+        if self.status == _CHANGED:
+            return HeadMoved(f"{self.request.what}: the object is another version by now", hint="read it again")
+        if self.status == _BEYOND:
+            return IntegrityError(f"{self.request.what}: the server has no more than came before", hint="try again")
+        return None
 
     # ------------------------------------------------------------------------------------------------------ its result
     def finished(self) -> HttpResponse | None:
-        """Return the answer of an attempt that the wire calls complete; None if its bytes are unfit."""
-        expected = self._expected or self._look()
-        if expected.problem is not None:
+        """Return the answer of an attempt that the wire calls complete; None if it is not, or its bytes are unfit."""
+        if self._expected is None:
+            self.look()
+        if not self._whole:
             return None
-        status = self.status
-        wanted_body = status in _BODY and status in self.request.statuses
-        if wanted_body and self.request.method == "GET":
-            length, size = expected.length, self.request.size
-            if (length is not None and self._went != length) or (size is not None and self._position != size):
-                self.unfit = IntegrityError(
-                    f"{self.request.what}: {self._position} bytes came, not {size if size is not None else length}",
-                    hint="try again",
-                )
-                return None
-        size = self._position if wanted_body else self._went
-        chunks = self._chunks if wanted_body else self._chunks[self._kept :]
+        if self._fits:
+            length, size = self._expected.length if self._expected else None, self.request.size
+            if (length is not None and self.received != length) or (size is not None and self._position != size):
+                text = f"{self._position} bytes came, not {size if size is not None else length}"
+                self.unfit = self.unfit or IntegrityError(f"{self.request.what}: {text}", hint="try again")
+        if self.unfit is not None:
+            return None
+        chunks, size = (self._body, self._position) if self._fits else (self._other, self.received)
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return HttpResponse(status=status, headers=self.headers(), body=body, size=size, attempts=self.attempt)
+        return HttpResponse(status=self.status, headers=self.headers, body=body, size=size, attempts=self.attempt)
+
+    def let_go(self) -> None:
+        """Forget the caller's buffers: once he is told, they are his alone, and he may resize or unmap them."""
+        if self.request.sink is not None or self.request.body:
+            self.request = structs.replace(self.request, sink=None, body=b"")
 
     def start_again(self) -> None:
         """Forget what was received: the next attempt cannot go on where this one broke off."""
-        self._position = self._kept = 0
-        self._chunks.clear()
+        self._position = 0
+        self._body = []
         self._first = self._pin = None
 
     def keep_what_came(self) -> None:
         """Prepare to go on at the position reached, if it is certain that the rest will be of the same version."""
-        resumable = self.request.method == "GET" and self._position and (self._pin or self.request.if_match)
-        if not resumable:
+        if self.request.method != "GET" or not (self._pin or self.request.if_match):
             self.start_again()
 
-    @property
-    def received(self) -> int:
-        """Bytes that this attempt brought."""
-        return self._went
 
-    @property
-    def status(self) -> int:
-        """Status of the last answer of this attempt; 0 if there is none yet."""
-        for line in reversed(self.lines):
-            if line.startswith(b"HTTP/"):
-                with contextlib.suppress(IndexError, ValueError):
-                    return int(line.split(None, 2)[1])
-        return 0
+def parse_head(lines: list[bytes]) -> tuple[int, dict[str, str], bool]:
+    r"""Return status and headers of the last answer in lines of headers, and whether they are all there.
 
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the last answer of this attempt."""
-        found: dict[str, str] = {}
-        for line in self.lines:
-            if line.startswith(b"HTTP/"):
-                found = {}  # 100 Continue, or a proxy's answer, came before
-                continue
+    >>> parse_head([b"HTTP/1.1 100 Continue\r\n", b"\r\n", b"HTTP/1.1 200 OK\r\n", b'ETag: "1"\r\n', b"\r\n"])
+    (200, {'etag': '"1"'}, True)
+    """
+    status, found, whole = 0, dict[str, str](), False
+    for line in lines:
+        if line.startswith(b"HTTP/"):  # 100 Continue, or a proxy's answer, came before
+            code = line.split(None, 2)[1:2]
+            status, found, whole = int(code[0]) if code and code[0].isdigit() else 0, {}, False
+        elif not whole:  # else it is a trailer
             name, colon, value = line.decode("latin-1").partition(":")
             if colon:
-                found[name.strip().lower()] = value.strip()
-        return found
+                found[name.lower()] = value.strip()
+            else:
+                whole = line in {b"\r\n", b"\n"}
+    return status, found, whole

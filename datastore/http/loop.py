@@ -13,20 +13,19 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pycurl
 
 from datastore.calls import FileSlice, HttpResponse
-from datastore.errors import DatastoreError, Unavailable, ValidationError
-from datastore.http.curl import FATAL, failure_of, host_of, prepare, unavailable
+from datastore.errors import DatastoreError, HeadMoved, Unavailable, ValidationError
+from datastore.http.curl import failure_of, host_of, moved, prepare, ready, rest, unavailable
 from datastore.http.job import Job
 from datastore.http.observe import Exchange, Observatory
 from datastore.http.redirects import redirected
 from datastore.http.retry import DEFAULT, Congestion, Failure, Policy, delay_before, judge, repeatable, retry_after
-from datastore.http.tls import ca_file
 
 __all__ = ["HOST_LIMIT", "Loop"]
 
@@ -35,6 +34,7 @@ HOST_LIMIT: Final = 128
 _IDLE_CONNECTIONS: Final = 2 * HOST_LIMIT
 _SPARE_HANDLES: Final = 2 * HOST_LIMIT
 _HOPS: Final = 5
+_GLANCE: Final = 0.5  # seconds from one look for stalls to the next
 
 
 class _Host:
@@ -59,6 +59,7 @@ class Loop:
         self._ear, self._mouth = socket.socketpair()
         self._ear.settimeout(0)
         self._mouth.settimeout(0)
+        self._awake = False
         self._selector.register(self._ear, selectors.EVENT_READ)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
@@ -71,42 +72,33 @@ class Loop:
         self._running: dict[pycurl.Curl, Job] = {}
         self._hosts: dict[str, _Host] = {}
         self._jobs: set[Job] = set()
-        self._ca = ca_file()
+        self._ended: list[Job] = []
+        self._closed = False
+        self._watching = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._held = False
 
     # ------------------------------------------------------------------------------------------- for other threads
-    def call(self, action: Callable[[], object]) -> None:
-        """Have the loop's thread do something soon."""
-        self._inbox.append(action)
-        if self._thread is None:
-            self.resume()
-        self._wake()
-
     def submit(self, job: Job) -> None:
         """Carry out a job that is signed already."""
         self._jobs.add(job)
-        self.call(lambda: self._enter(job))
+        if self._closed:
+            self._jobs.discard(job)
+            raise _closed(job)
+        self._call(lambda: self._enter(job))
 
-    def cancel(self, job: Job) -> None:
-        """End a job wherever it stands; it is told as any other that ends."""
-        self.call(lambda: self._cancel(job))
-
-    def resume(self) -> None:
-        """Start the thread, if it does not run."""
-        with self._starting:
-            if self._thread is None:
-                self._stopping = False
-                thread = threading.Thread(target=self._run, name="datastore-http", daemon=True)
-                self._thread = thread
-                thread.start()
-
-    def stop(self) -> None:
-        """End the thread between two steps; the next action starts it again."""
-        with self._starting:
-            self._halt()
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """End jobs wherever they stand, and wait until nothing touches their sinks any more."""
+        known = [job for job in jobs if job in self._jobs]
+        if not known:
+            return
+        gone = threading.Event()
+        self._call(lambda: self._cancel(known))
+        self._call(gone.set)
+        if threading.current_thread() is not self._thread:  # there the collector may have found a forgotten bulk
+            gone.wait()
 
     def hold(self) -> None:
         """End the thread and keep it from starting again until `go_on`: a fork must find nothing in the middle."""
@@ -116,9 +108,42 @@ class Loop:
 
     def go_on(self) -> None:
         """Undo `hold`."""
-        self._starting.release()
         if self._held:
-            self.resume()
+            self._launch()
+        self._starting.release()
+
+    def close(self) -> None:
+        """End the thread and everything that is in flight, close all connections. Nothing can be done afterwards."""
+        with self._starting:
+            self._closed = True
+            self._halt()
+        for job in [*self._jobs]:
+            self._end(job, error=_closed(job))
+        self._tell()
+        for easy in [*self._running]:
+            self._multi.remove_handle(easy)
+        self._multi.close()
+        self._selector.close()
+        self._ear.close()
+        self._mouth.close()
+
+    def everything(self) -> tuple[object, ...]:
+        """Return what a forked child must neither use nor free."""
+        return (self._multi, self._selector, self._ear, self._mouth, *self._spare, *self._running)
+
+    def _call(self, action: Callable[[], object]) -> None:
+        self._inbox.append(action)
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None and not self._closed:
+                    self._launch()
+        if not self._awake:  # else it looks into its inbox before it sleeps
+            self._wake()
+
+    def _launch(self) -> None:
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="datastore-http", daemon=True)
+        self._thread.start()
 
     def _halt(self) -> None:
         thread, self._thread = self._thread, None
@@ -132,10 +157,6 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             self._mouth.send(b"\0")
 
-    def everything(self) -> tuple[object, ...]:
-        """Return what a forked child must neither use nor free."""
-        return (self._multi, self._selector, self._ear, self._mouth, *self._spare, *self._running)
-
     # -------------------------------------------------------------------------------------------------- the thread
     def _run(self) -> None:
         try:
@@ -146,9 +167,12 @@ class Loop:
             raise
 
     def _step(self) -> None:
-        for key, mask in self._selector.select(self._timeout()):
+        self._awake = False  # before the inbox is looked at: what is put there from now on is followed by a wake-up
+        events = self._selector.select(self._timeout())
+        self._awake = True
+        for key, mask in events:
             if key.fileobj is self._ear:
-                self._drain()
+                self._ear.recv(4096)
             else:
                 bits = (pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0) | (
                     pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
@@ -163,13 +187,15 @@ class Loop:
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
         self._collect()
+        self._tell()
 
     def _broken(self, error: BaseException) -> None:
         # A defect of ours; nobody must wait for ever because of it.
-        told = Unavailable(f"the HTTP engine failed: {type(error).__name__}: {error}", hint="report this as a bug")
-        for job in {*self._jobs}:
-            self._end(job, error=told)
         self._thread = None
+        for job in [*self._jobs]:
+            text = f"{job.request.what}: the HTTP engine failed: {type(error).__name__}: {error}"
+            self._end(job, error=Unavailable(text, hint="report this as a bug"))
+        self._tell()
 
     def _timeout(self) -> float | None:
         if self._inbox:
@@ -179,20 +205,16 @@ class Loop:
             due.append(self._curl_due)
         return max(min(due) - time.monotonic(), 0) if due else None
 
-    def _drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._ear.recv(4096):
-                pass
-
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
+        known = fd in self._selector.get_map()
         if what == pycurl.POLL_REMOVE:
-            if fd in self._selector.get_map():
+            if known:
                 self._selector.unregister(fd)
             return
         mask = (selectors.EVENT_READ if what & pycurl.POLL_IN else 0) | (
             selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
         )
-        if fd in self._selector.get_map():
+        if known:
             self._selector.modify(fd, mask)
         else:
             self._selector.register(fd, mask)
@@ -204,65 +226,86 @@ class Loop:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), action))
 
     # ------------------------------------------------------------------------------------------------------ one job
-    def _host(self, job: Job) -> _Host:
-        url = job.signed.url if job.signed else job.request.url
-        name = host_of(url)
-        host = self._hosts.get(name)
-        if host is None:
-            host = self._hosts[name] = _Host()
-        return host
-
     def _enter(self, job: Job) -> None:
-        if job.cancelled:
-            self._end(job, error=_cancelled(job))
+        if job.over:
             return
-        host = self._host(job)
+        name = host_of(job.signed.url if job.signed else job.request.url)
+        host = job.host = self._hosts.get(name) or self._hosts.setdefault(name, _Host())
         if host.active >= host.congestion.limit:
             host.waiting.append(job)
         else:
-            self._start(job, host)
+            self._start(job)
 
-    def _start(self, job: Job, host: _Host) -> None:
+    def _start(self, job: Job) -> None:
         wanted = job.begin()
-        easy = self._spare.pop() if self._spare else pycurl.Curl()
+        easy = self._spare.pop() if self._spare else ready()
         try:
-            prepare(easy, job, wanted, ca=self._ca)
-        except (pycurl.error, UnicodeError, ValueError) as error:  # such as a header with a line break in it
-            self._end(job, error=ValidationError(f"{job.request.what}: cannot be sent: {error}"))
+            prepare(easy, job, wanted)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the job is told
+            odd = isinstance(error, pycurl.error | ValueError) and not isinstance(error, DatastoreError)
+            self._end(job, error=ValidationError(f"{job.request.what}: cannot be sent: {error}") if odd else error)
             return
-        host.active += 1
-        job.host = host
+        job.host.active += 1
+        job.easy = easy
         self._running[easy] = job
         self._multi.add_handle(easy)
+        if not self._watching:
+            self._watching = True
+            self._later(_GLANCE, self._watch)
 
-    def _leave(self, easy: pycurl.Curl, job: Job) -> None:
+    def _watch(self) -> None:
+        # libcurl's own low-speed limit goes by an average that takes half a minute to fall after a fast beginning.
+        now = time.monotonic()
+        for easy, job in [*self._running.items()]:
+            amount = moved(easy)
+            if amount != job.moved:
+                job.moved, job.moved_at = amount, now
+            elif now - job.moved_at >= job.request.patience and self._running.get(easy) is job:
+                self._over(job, pycurl.E_OPERATION_TIMEDOUT, f"not a byte for {job.request.patience:g} seconds")
+        self._watching = bool(self._running)
+        if self._watching:
+            self._later(_GLANCE, self._watch)
+
+    def _leave(self, job: Job) -> None:
+        easy, job.easy = job.easy, None
         self._multi.remove_handle(easy)
         del self._running[easy]
-        easy.reset()
+        rest(easy, job.request)
         if len(self._spare) < _SPARE_HANDLES:
             self._spare.append(easy)
-        host: _Host = job.host
-        host.active -= 1
-        while host.waiting and host.active < host.congestion.limit:
-            self._start(host.waiting.popleft(), host)
+        job.host.active -= 1
 
     def _collect(self) -> None:
         while True:
             queued, good, bad = self._multi.info_read(64)
             for easy in good:
-                self._over(easy, 0, "")
+                self._over(self._running[easy], 0, "")
             for easy, code, text in bad:
-                self._over(easy, code, text)
+                self._over(self._running[easy], code, text)
             if not queued:
                 return
 
-    def _over(self, easy: pycurl.Curl, code: int, text: str) -> None:
-        job = self._running[easy]
-        self._leave(easy, job)
-        response = job.finished() if code == 0 else None
+    def _over(self, job: Job, code: int, text: str) -> None:
+        host: _Host = job.host
+        self._leave(job)
+        try:
+            self._weigh(job, code, text)
+        except Exception as error:  # noqa: BLE001 - a judge that fails: whoever waits for the job is told
+            self._end(job, error=error)
+        self._fill(host)
+
+    def _fill(self, host: _Host) -> None:
+        while host.waiting and host.active < host.congestion.limit:
+            job = host.waiting.popleft()
+            if not job.over:
+                self._start(job)
+
+    def _weigh(self, job: Job, code: int, text: str) -> None:
+        response = job.finished() if code == 0 or job.enough else None
+        text = text or "the answer broke off in its headers"
         self._report(job, response, text)
-        if job.cancelled or job.fatal is not None:
-            self._end(job, error=job.fatal or _cancelled(job))
+        if job.fatal is not None:
+            self._end(job, error=job.fatal)
         elif response is None:
             self._failed(job, code, text)
         else:
@@ -276,11 +319,10 @@ class Loop:
             self._enter(job)
             return
         verdict = (job.request.judge or judge)(job.request, response)
-        congestion = job.host.congestion
         if verdict == "slow":
-            congestion.slow_down()
+            job.host.congestion.slow_down(began=job.began, now=time.monotonic())
         else:
-            congestion.answered()
+            job.host.congestion.answered()
         if verdict == "final" or (verdict == "reauthorize" and (job.reauthorized or job.request.authorize is None)):
             self._end(job, response=response)
             return
@@ -290,17 +332,20 @@ class Loop:
         asked = retry_after(response.headers, now=datetime.now(UTC))
         if not self._again(job, verdict, asked=asked):
             self._end(job, response=response)
+        elif response.status in job.request.statuses:  # its body is not what was wanted after all
+            job.start_again()
 
     def _failed(self, job: Job, code: int, text: str) -> None:
-        failure: Failure = "integrity" if job.unfit is not None else failure_of(code)
-        if job.unfit is not None:
+        unfit = job.unfit
+        failure: Failure | None = "integrity" if unfit is not None else failure_of(job, code)
+        if unfit is not None:
             job.start_again()
         else:
             job.keep_what_came()
-        error = job.unfit or unavailable(job, code, text)
-        lost = failure == "transport" and not repeatable(job.request)
-        if code in FATAL or lost or not self._again(job, failure, asked=None):
-            self._end(job, error=error)
+        lost = failure != "connect" and not repeatable(job.request)
+        other = isinstance(unfit, HeadMoved) and job.request.if_match is not None
+        if failure is None or lost or other or not self._again(job, failure, asked=None):
+            self._end(job, error=unfit or unavailable(job, code, text))
 
     def _again(self, job: Job, failure: Failure, *, asked: float | None) -> bool:
         elapsed = time.monotonic() - job.first_began
@@ -311,41 +356,47 @@ class Loop:
         return True
 
     def _renew(self, job: Job) -> None:
-        if job.request.authorize is None or job.cancelled:
+        if job.request.authorize is None or job.over:
             self._enter(job)
             return
         # Signing may take a request of its own (a token, a presigned URL): never on this thread.
-        threading.Thread(target=self._authorize, args=(job,), name="datastore-authorize", daemon=True).start()
+        thread = threading.Thread(target=self._authorize, args=(job,), name="datastore-authorize", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many
+            self._end(job, error=error)
 
     def _authorize(self, job: Job) -> None:
         try:
             if job.request.authorize is not None:
                 job.signed = job.request.authorize(job.request, job.previous)
             job.previous = None
-        except Exception as error:  # noqa: BLE001 - whoever waits for the job is told
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the job is told
             refused = error
-            self.call(lambda: self._end(job, error=refused))
+            self._call(lambda: self._end(job, error=refused))
         else:
-            self.submit(job)
+            self._call(lambda: self._enter(job))
 
-    def _cancel(self, job: Job) -> None:
-        job.cancelled = True
-        for easy, running in self._running.items():
-            if running is job:
-                self._leave(easy, job)
-                self._end(job, error=_cancelled(job))
-                return
-        for host in self._hosts.values():
-            if job in host.waiting:
-                host.waiting.remove(job)
-                self._end(job, error=_cancelled(job))
-                return
-        # Else it has ended, or waits for its next attempt, where it will be seen.
+    def _cancel(self, jobs: list[Job]) -> None:
+        for job in jobs:  # those that wait for something are left alone when it comes
+            self._end(job, error=Unavailable(f"{job.request.what}: cancelled", hint="start it again"))
+        for job in jobs:
+            if job.easy is not None:
+                self._leave(job)
+                self._fill(job.host)
 
-    def _end(self, job: Job, *, response: HttpResponse | None = None, error: Exception | None = None) -> None:
-        if job.response is None and job.error is None:
+    def _end(self, job: Job, *, response: HttpResponse | None = None, error: BaseException | None = None) -> None:
+        if not job.over:
+            job.over = True
             job.response, job.error = response, error
             self._jobs.discard(job)
+            self._ended.append(job)
+
+    def _tell(self) -> None:
+        # At the end of a step: each who is told wants the interpreter for itself.
+        ended, self._ended = self._ended, []
+        for job in ended:
+            job.let_go()
             job.done(job)
 
     def _report(self, job: Job, response: HttpResponse | None, text: str) -> None:
@@ -354,7 +405,7 @@ class Loop:
             Exchange(
                 method=job.request.method,
                 url=job.request.url,
-                status=response.status if response else job.status,
+                status=job.status,
                 sent=body.size if isinstance(body, FileSlice) else len(body),
                 received=job.received,
                 begin=job.began,
@@ -368,5 +419,5 @@ class Loop:
 _chance = random.Random().random  # noqa: S311 - jitter is no secret
 
 
-def _cancelled(job: Job) -> DatastoreError:
-    return Unavailable(f"{job.request.what}: cancelled", hint="start it again")
+def _closed(job: Job) -> DatastoreError:
+    return Unavailable(f"{job.request.what}: the engine was closed", hint="start it again")

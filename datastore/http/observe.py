@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from bisect import bisect_right
 from collections.abc import Generator
 from typing import Final
 
@@ -55,20 +56,20 @@ class Exchanges(list[Exchange]):
     def depth(self) -> int:
         """Return the round trips in sequence: the longest chain in which each began after the one before had ended."""
         ends: list[float] = []
-        chains: list[int] = []
+        longest = [0]  # of the chains of the first so many of them
         for exchange in sorted(self, key=lambda one: one.end):
-            before = [chain for end, chain in zip(ends, chains, strict=True) if end <= exchange.begin]
+            chain = 1 + longest[bisect_right(ends, exchange.begin)]
             ends.append(exchange.end)
-            chains.append(1 + max(before, default=0))
-        return max(chains, default=0)
+            longest.append(max(longest[-1], chain))
+        return longest[-1]
 
 
 class Observatory:
-    """Where an engine reports each exchange. Appending to a list is atomic, so it needs no lock."""
+    """Where an engine reports each exchange. What is done to a dict in one operation is atomic, so it needs no lock."""
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self._watchers: list[Exchanges] = []
+        self._watchers: dict[int, Exchanges] = {}
 
     def report(self, exchange: Exchange) -> None:
         """Count an exchange, log it, and tell those who watch; `exchange.url` is as it was asked for."""
@@ -79,7 +80,7 @@ class Observatory:
         counters.received += exchange.received
         if self._watchers:
             shown = structs.replace(exchange, url=redacted(exchange.url))
-            for watcher in self._watchers:
+            for watcher in [*self._watchers.values()]:
                 watcher.append(shown)
         if _LOG.isEnabledFor(logging.DEBUG):
             _LOG.debug(
@@ -98,11 +99,11 @@ class Observatory:
     def watch(self) -> Generator[Exchanges]:
         """Collect the exchanges that end while the block runs, of all threads."""
         seen = Exchanges()
-        self._watchers.append(seen)
+        self._watchers[id(seen)] = seen
         try:
             yield seen
         finally:
-            self._watchers[:] = [watcher for watcher in self._watchers if watcher is not seen]
+            del self._watchers[id(seen)]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from datastore.calls import Call
-from datastore.errors import IntegrityError
+from datastore.errors import HeadMoved, IntegrityError
 from datastore.http.engine import engine
 from datastore.http.filling import PART, GetCall, fill
 from datastore.provider import Reader
@@ -78,6 +78,12 @@ class RangedReader(PositionedReader):
             self._step = max(_SMALLEST, min(len(first), _WINDOW))
 
     def _fill(self, buffer: memoryview, position: int) -> int:
+        try:
+            return self._filled(buffer, position)
+        except HeadMoved as error:  # one word for it in the middle of a read, as every reader has it
+            raise IntegrityError(error.message, hint="open it again to read what is there now") from None
+
+    def _filled(self, buffer: memoryview, position: int) -> int:
         if os.getpid() != self._process:  # what is on its way in the parent will not come here
             self._process = os.getpid()
             self._restart(position)
@@ -92,7 +98,8 @@ class RangedReader(PositionedReader):
             return len(buffer)
         if not here and self._next != position:
             self._restart(position)
-        self._look_ahead(len(buffer))
+        if not (here and len(buffer) >= PART):  # the rest of a large read goes straight into its buffer
+            self._look_ahead(len(buffer))
         window = self._windows[0]
         data = window.data()
         if len(data) < window.stop - window.start:

@@ -25,8 +25,11 @@ def redirected(request: HttpRequest, signed: Signed | None, response: HttpRespon
     if not request.follow or request.method not in {"GET", "HEAD"} or response.status not in _STATUSES or not target:
         return None
     here = signed.url if signed else request.url
-    there = urljoin(here, target)
-    old, new = urlsplit(here), urlsplit(there)
+    try:
+        there = urljoin(here, target)
+        old, new = urlsplit(here), urlsplit(there)
+    except ValueError:  # such as a bracket without its other half
+        return None
     if new.scheme not in {"http", "https"} or (old.scheme == "https" and new.scheme == "http"):
         return None
     headers = signed.headers if signed else request.headers

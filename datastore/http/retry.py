@@ -3,6 +3,7 @@
 The classes of failures and the numbers are those of facts/reliability.md §4.1.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +23,7 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _AMBIGUOUS: Final = frozenset({500, 502, 504})
 _THROTTLED: Final = frozenset({429, 503})
 _TRANSIENT: Final = frozenset({408, 500, 502, 504, 509})
-
+_NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 _ATTEMPTS: Final[Mapping[Failure, int]] = {
     "connect": 5,
@@ -30,7 +31,7 @@ _ATTEMPTS: Final[Mapping[Failure, int]] = {
     "integrity": 3,
     "retry": 8,
     "slow": 12,
-    "reauthorize": 4,
+    "reauthorize": 12,
 }
 
 
@@ -79,18 +80,16 @@ def judge(request: HttpRequest, response: HttpResponse) -> Verdict:
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Return the seconds that the server asks to wait, if it does: a number, or a date.
+    """Return the seconds that the server asks to wait, if it does: a number, or a date; AWS has milliseconds, too.
 
     >>> retry_after({"retry-after": "3"}, now=datetime(2026, 1, 1, tzinfo=UTC))
     3.0
     """
-    text = headers.get("retry-after") or headers.get("x-amz-retry-after")
-    if text is None:
-        return None
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        pass
+    text, milliseconds = headers.get("retry-after", ""), headers.get("x-amz-retry-after", "")
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if not text:
+        return int(milliseconds) / 1000 if _NUMBER.fullmatch(milliseconds) else None
     try:
         at = parsedate_to_datetime(text)
     except ValueError:
@@ -115,7 +114,7 @@ def delay_before(
         return None
     if failure == "reauthorize":
         return 0.0
-    backoff = chance * min(policy.base * 2.0**attempt, policy.cap)
+    backoff = chance * min(policy.base * 2.0 ** min(attempt - 1, 60), policy.cap)
     if asked is None:
         return backoff
     return max(backoff, asked) if asked <= policy.patience else None
@@ -130,6 +129,7 @@ class Congestion:
     def __init__(self, most: int) -> None:
         self._most = most
         self._window = float(most)
+        self._halved = 0.0
 
     @property
     def limit(self) -> int:
@@ -141,6 +141,16 @@ class Congestion:
         if self._window < self._most:
             self._window = min(self._window + 1 / self._window, self._most)
 
-    def slow_down(self) -> None:
-        """Learn that the host asked for fewer."""
-        self._window = max(self._window / 2, 1.0)
+    def slow_down(self, *, began: float, now: float) -> None:
+        """Learn that the host asked for fewer.
+
+        Many answers of one round say so at the same time; those to requests that began before the window was halved
+        are no reason to halve it again.
+
+        Args:
+            began: When the request was sent, seconds on the monotonic clock.
+            now: The time.
+        """
+        if began >= self._halved:
+            self._window = max(self._window / 2, 1.0)
+            self._halved = now
