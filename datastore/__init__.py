@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datastore.api import create_repo, delete_repo, diff, filesystem, mount, mounts, repo, repos, url
+    from datastore.api import clone, create_repo, delete_repo, diff, filesystem, mount, mounts, repo, repos, sync, url
     from datastore.errors import (
         AlreadyExists,
         ConfigError,
         Conflict,
         DatastoreError,
+        Diverged,
         Erased,
         Forbidden,
         HeadMoved,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     )
     from datastore.experiments import Experiment
     from datastore.history import Commit, Diff, Log
+    from datastore.mounted import Mount
+    from datastore.pushing import Exchange
     from datastore.repository import Branch, Repo
     from datastore.tables import TableDiff
     from datastore.transactions import Transaction
@@ -56,7 +59,9 @@ __all__ = [
     "DatasetURL",
     "DatastoreError",
     "Diff",
+    "Diverged",
     "Erased",
+    "Exchange",
     "Experiment",
     "Forbidden",
     "HeadMoved",
@@ -65,6 +70,7 @@ __all__ = [
     "KeyConflict",
     "Log",
     "MergeConflict",
+    "Mount",
     "NotFound",
     "NothingToCommit",
     "ObjectInfo",
@@ -79,6 +85,7 @@ __all__ = [
     "UnsupportedType",
     "UntrustedConfig",
     "ValidationError",
+    "clone",
     "create_repo",
     "delete_repo",
     "diff",
@@ -87,13 +94,28 @@ __all__ = [
     "mounts",
     "repo",
     "repos",
+    "sync",
     "url",
 ]
 
 _HOMES = {
-    "datastore.api": ("create_repo", "delete_repo", "diff", "filesystem", "mount", "mounts", "repo", "repos", "url"),
+    "datastore.api": (
+        "clone",
+        "create_repo",
+        "delete_repo",
+        "diff",
+        "filesystem",
+        "mount",
+        "mounts",
+        "repo",
+        "repos",
+        "sync",
+        "url",
+    ),
     "datastore.experiments": ("Experiment",),
     "datastore.history": ("Commit", "Diff", "Log"),
+    "datastore.mounted": ("Mount",),
+    "datastore.pushing": ("Exchange",),
     "datastore.repository": ("Branch", "Repo"),
     "datastore.tables": ("TableDiff",),
     "datastore.transactions": ("Transaction",),

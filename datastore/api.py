@@ -3,25 +3,51 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from datastore import pushing, syncing
 from datastore.errors import AlreadyExists
 from datastore.history import Diff, listing_diff, objects_at
-from datastore.namespace import MountInfo, current
+from datastore.mounted import Mount
+from datastore.namespace import current
 from datastore.repository import Repo
-from datastore.urls import to_url
+from datastore.urls import DatasetURL, to_url
 
 if TYPE_CHECKING:
+    import os
+
     from datastore.fs.system import DatastoreFileSystem
 
-__all__ = ["create_repo", "delete_repo", "diff", "filesystem", "mount", "mounts", "repo", "repos", "url"]
+__all__ = [
+    "clone",
+    "create_repo",
+    "delete_repo",
+    "diff",
+    "filesystem",
+    "mount",
+    "mounts",
+    "repo",
+    "repos",
+    "sync",
+    "url",
+]
 
-url = to_url
+
+def url(target: "str | os.PathLike[str]") -> DatasetURL:
+    """Return anything that names data as a `ds://` URL.
+
+    Takes `ds://…`, `garments@main/key`, `s3://bucket/key`, `r2://bucket/key`, `lakefs://repo/ref/key` and local paths
+    (a `pathlib.Path`, `file://…`, or a text that starts with `/` or `.`).
+
+    Raises:
+        InvalidURL: It cannot be read as any of these.
+    """
+    return current().url(target)
 
 
 def create_repo(name: str, *, exist_ok: bool = False) -> Repo:
-    """Make a repo in the embedded store, and the store with it if it is the first.
+    """Make a repo in the embedded store, and the store with it if it is the first; or one in a mount of several repos.
 
     Args:
-        name: 3 to 63 of a-z, 0-9 and `-`.
+        name: 3 to 63 of a-z, 0-9 and `-`; `mount/name` for a mount.
         exist_ok: Give back the repo that is there.
 
     Raises:
@@ -30,8 +56,9 @@ def create_repo(name: str, *, exist_ok: bool = False) -> Repo:
     """
     namespace = current()
     namespace.check_free(name)
+    store, inner = namespace.store_of(name)
     try:
-        namespace.store.create_repo(name)
+        store.create_repo(inner)
     except AlreadyExists:
         if not exist_ok:
             raise
@@ -57,12 +84,36 @@ def repos() -> list[Repo]:
 
 
 def delete_repo(name: str) -> None:
-    """Delete a repo of the embedded store with its branches, tags and uncommitted changes. This cannot be undone."""
-    current().store.delete_repo(name)
+    """Delete a repo with its branches, tags and uncommitted changes. This cannot be undone.
+
+    Args:
+        name: Of a repo in the embedded store, or `mount/name`.
+    """
+    store, inner = current().store_of(name)
+    store.delete_repo(inner)
 
 
-def mount(name: str, /, provider: str, **options: object) -> MountInfo:
+def clone(url: str, name: str, *, tags: bool = False) -> Repo:
+    """Make a repo here of a branch of another one, with its history; the same call again goes on, or does nothing.
+
+    Args:
+        url: The other repo; with a ref, that branch of it instead of the default one.
+        name: Of the new repo, which remembers where it is from: `repo.pull()` and `repo.push()` need no URL.
+        tags: Whether the tags of its commits come along.
+
+    Raises:
+        AlreadyExists: There is a repo or mount of this name, which is no clone of that one.
+    """
+    return pushing.clone(current(), url, name, tags=tags)
+
+
+def mount(name: str, /, provider: str, **options: object) -> Mount:
     """Give a provider a name for this process, as the `mounts` section of a configuration file does.
+
+    >>> import datastore as ds
+    >>> raw = ds.mount("raw", "memory")
+    >>> raw / "2026" / "a.csv"
+    'ds://raw/2026/a.csv'
 
     Args:
         name: 1 to 63 of a-z, 0-9 and `-`.
@@ -73,12 +124,14 @@ def mount(name: str, /, provider: str, **options: object) -> MountInfo:
         AlreadyExists: The name stands for something else.
         ConfigError: Unknown provider or option; says which are near.
     """
-    return current().mount(name, provider, **options)
+    namespace = current()
+    return Mount(namespace.mount(name, provider, **options), namespace=namespace)
 
 
-def mounts() -> list[MountInfo]:
+def mounts() -> list[Mount]:
     """Return the mounts: those of the configuration and those made by `mount`."""
-    return current().mounts()
+    namespace = current()
+    return [Mount(info, namespace=namespace) for info in namespace.mounts()]
 
 
 def diff(a: str, b: str) -> Diff:
@@ -106,6 +159,38 @@ def diff(a: str, b: str) -> Diff:
         sides=(left.provider, right.provider),
         prefixes=(_folder(left.key), _folder(right.key)),
     )
+
+
+def sync(
+    source: "str | os.PathLike[str]", dest: "str | os.PathLike[str]", *, delete: bool = False, dry_run: bool = False
+) -> Diff:
+    """Make a folder as another one is, between any two mounts or a mount and a local folder.
+
+    Copies what is missing or different, by the cheapest way that both sides know, several objects at a time. After an
+    interruption the same call goes on. On a branch the changes are uncommitted.
+
+    >>> import datastore as ds
+    >>> branch = ds.create_repo("garments").branch("main")
+    >>> branch.objects.put("img/1.png", b"1").key
+    'img/1.png'
+    >>> ds.sync(branch / "img/", "./copy/").added, ds.sync(branch / "img/", "./copy/").added
+    (['1.png'], [])
+
+    Args:
+        source: A prefix, a repo or mount, or a local folder.
+        dest: The same; what is under it becomes what is under the source.
+        delete: Whether what only the dest has is deleted, after everything is copied.
+        dry_run: Only tell.
+
+    Returns:
+        What was done, or is to be done: `added` and `changed` keys are copied, `removed` ones deleted.
+
+    Raises:
+        NotFound: There is nothing at the source.
+        ValidationError: One of the two is within the other.
+        Forbidden: The dest is read-only.
+    """
+    return syncing.sync(current(), to_url(source), to_url(dest), delete=delete, dry_run=dry_run)
 
 
 def _folder(key: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from datastore.config import Mount, load_file, user_config_dir
 from datastore.configfile import fits_endpoint, is_address
+from datastore.configlakectl import lakectl
 from datastore.errors import ConfigError, UntrustedConfig
 from datastore.secret import Secret, is_secret_name, leaves
 
@@ -18,7 +19,7 @@ __all__ = ["check_trust", "endpoints_in_doubt", "fingerprint", "trust"]
 
 _TRUST_FILE: Final = "trusted.json"
 # Where the credentials that lie around on this machine were meant to go, by provider; everything else speaks S3.
-_AMBIENT: Final[Mapping[str, tuple[str, ...]]] = {"lakefs": ("LAKECTL_SERVER_ENDPOINT_URL",), "r2": ()}
+_AMBIENT: Final[Mapping[str, tuple[str, ...]]] = {"lakefs": (), "r2": ()}
 _AMBIENT_S3: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 # Sets that leave nothing for a provider to look up elsewhere.
 _COMPLETE: Final = (
@@ -38,12 +39,15 @@ def endpoints_in_doubt(mount: Mount, environ: Mapping[str, str]) -> list[str]:
     """Return the endpoints that a project's file pairs with credentials which are not its own, as they may be shown.
 
     Empty if the mount needs no trust: its file is the user's own, it names no endpoint, its endpoints are the ones that
-    the ambient credentials were configured for, or the file carries a complete set of credentials itself.
+    the ambient credentials were configured for, or the file carries a complete set of credentials itself or wants none.
     """
     if not mount.project or _brings_its_own(mount):
         return []
     names = _AMBIENT.get(mount.provider, _AMBIENT_S3)
-    ambient = {origin for name in names if (origin := _origin(environ.get(name, ""))) is not None}
+    places = [environ.get(name, "") for name in names]
+    if mount.provider == "lakefs":
+        places.append(lakectl(environ=environ).endpoint)
+    ambient = {origin for place in places if (origin := _origin(place)) is not None}
     return sorted({_shown(url) for url in _endpoints(mount).values() if _origin(url) not in ambient})
 
 
@@ -106,7 +110,8 @@ def _brings_its_own(mount: Mount) -> bool:
     outside = secrets & (mount.variables.keys() | mount.overrides.keys())
     # Whatever else is filled in goes to the endpoint, too: as a bucket, a prefix, a header.
     harmless = all(fits_endpoint(name) and not is_secret_name(name) for name in _all(mount.variables.values()))
-    return not outside and harmless and any(complete <= names for complete in _COMPLETE)
+    enough = any(complete <= names for complete in _COMPLETE) or mount.options.get("anonymous") is True
+    return not outside and harmless and enough
 
 
 def _all(groups: Iterable[tuple[str, ...]]) -> list[str]:

@@ -12,7 +12,7 @@ from datastore.config import FILE_NAME, Mount
 from datastore.configtrust import check_trust
 from datastore.errors import ConfigError, ValidationError
 from datastore.names import parse_ref
-from datastore.provider import SupportsRepos, SupportsVersioning
+from datastore.provider import SupportsRepos, SupportsVersioning, is_versioned
 from datastore.registry import Root
 from datastore.secret import Secret, leaves
 
@@ -72,7 +72,7 @@ def open_mount(mount: Mount) -> OpenedMount:
     root = registry.open_provider(mount.provider, _provider_options(mount), where=mount.where)
     if isinstance(root, SupportsRepos):
         return OpenedMount(root, repos=root, ref=ref)
-    if isinstance(root, SupportsVersioning):
+    if is_versioned(root):
         return OpenedMount(root, repo=root, ref=ref)
     if ref is not None:
         raise ConfigError(f"{mount.where} is not versioned: option 'ref' means nothing there", hint="leave it out")
@@ -86,7 +86,17 @@ def builtin(name: str) -> Mount | None:
 
 
 def check_reserved(mount: Mount) -> None:
-    """Raise `ConfigError` if a mount takes the name of a built-in one for another provider."""
+    """Raise `ConfigError` if a mount takes the name of a built-in one for something else.
+
+    `s3://bucket/key` and `lakefs://repo/ref/key` are translated to these names, so their mounts have all buckets, all
+    repos.
+    """
+    fixed = next((option for option in ("bucket", "repo") if mount.options.get(option) is not None), None)
+    if mount.name in RESERVED and fixed:
+        raise ConfigError(
+            f"{mount.where}: {mount.name!r} is the name of a built-in mount, which has no fixed {fixed}",
+            hint=f"give it another name, or leave out {fixed!r}",
+        )
     if mount.name in RESERVED and mount.provider != mount.name:
         raise ConfigError(
             f"{mount.where}: {mount.name!r} is the name of a built-in mount, its provider cannot be {mount.provider!r}",

@@ -13,14 +13,17 @@ import msgspec
 from msgspec import Struct
 
 from datastore import registry
-from datastore.config import Config, Mount, load_config, load_file, session_mount
+from datastore.bridging import SupportsFollowing
+from datastore.config import FILE_NAME, Config, Mount, load_config, load_file, session_mount
 from datastore.errors import (
     AlreadyExists,
     ConfigError,
     DatastoreError,
+    Forbidden,
     IntegrityError,
     InvalidURL,
     NotFound,
+    UnsupportedOperation,
     ValidationError,
     nearest,
 )
@@ -34,10 +37,10 @@ from datastore.mounting import (
     portable,
     same_mount,
 )
-from datastore.names import check_repo
-from datastore.provider import Provider, SupportsRepos, SupportsVersioning
+from datastore.provider import Provider, Reader, SupportsRepos, SupportsVersioning
 from datastore.registry import Root
-from datastore.urls import Location, format_location, parse_location
+from datastore.urls import SCHEME, DatasetURL, Location, format_location, parse_location, to_url
+from datastore.values import ByteRange, Link
 
 __all__ = ["MountInfo", "Namespace", "Target", "current", "reset_current"]
 
@@ -165,6 +168,88 @@ class Namespace:
             provider = repo.at(ref)
         return Target(name=name, ref=ref, key=key, provider=provider, versioned=repo, location=location)
 
+    def url(self, target: str | os.PathLike[str]) -> DatasetURL:
+        """Return anything that names data as a URL that knows whether its mount holds several repos.
+
+        Raises:
+            InvalidURL: It cannot be read as a URL.
+        """
+        url = to_url(target)
+        first = parse_location(url).mount
+        # What a built-in mount holds is known by its name; opening one may load its service's client.
+        known = url.nested or first in RESERVED
+        return url if known or self.repos_of(first) is None else DatasetURL(url, nested=True)
+
+    def repos_of(self, name: str) -> SupportsRepos | None:
+        """Return the store behind a mount that holds several repos; None for all else, and for what is broken."""
+        if self._mount(name) is None and builtin(name) is None:
+            return None
+        try:
+            return self._open(name).repos
+        except DatastoreError:  # whoever uses the mount will be told
+            return None
+
+    def store_of(self, name: str) -> tuple[SupportsRepos, str]:
+        """Return the store that has a repo, or would have it, and the repo's name there.
+
+        Args:
+            name: A repo of the default store, or `mount/repo`.
+
+        Raises:
+            InvalidURL: It is no such name.
+            UnsupportedOperation: The mount does not hold several repos.
+        """
+        location = parse_location(name, nested="/" in name)
+        if str(location) != SCHEME + name or location.key or location.ref is not None:
+            raise InvalidURL(f"{name!r} is not the name of a repo", hint="write a name, or mount/name")
+        mount, _, repo = name.partition("/")
+        if not repo:
+            return self.store, mount
+        repos = self._open(mount).repos
+        if repos is None:
+            raise UnsupportedOperation(f"mount {mount!r} does not hold several repos", hint="leave out its name")
+        return repos, repo
+
+    def open_link(self, link: Link, range: ByteRange | None = None) -> Reader:
+        """Open the source of a link, or a range of it; what a store with links is given as its `Opener`.
+
+        Raises:
+            ConfigError: The mount is not configured here; names it.
+            NotFound: The source is gone.
+            HeadMoved: It has changed.
+        """
+        target = self.link_target(link.url, address=link.address)
+        return target.provider.read(target.key, range=range, if_match=link.etag)
+
+    def link_target(self, url: str, *, address: str = "") -> Target:
+        """Return what the URL of a link leads to.
+
+        The built-in mount `local` is refused: a repo that came from elsewhere could name any file of this machine.
+
+        Args:
+            url: `ds://…`.
+            address: The source as its service names it, for the error.
+
+        Raises:
+            ConfigError: The mount is not configured here; names it.
+            Forbidden: It is the built-in mount `local`.
+        """
+        name = parse_location(url).mount
+        if name == "local" and self._mount(name) is None:
+            raise Forbidden(
+                f"{url!r}: a link cannot lead to the whole disk of this machine",
+                hint="give the folder a name of its own: ds.mount(name, 'local', path=folder)",
+            )
+        try:
+            self._open(name)
+        except NotFound as error:
+            place = f" ({address})" if address else ""
+            raise ConfigError(
+                f"the data is at {url}{place}, and no mount or repo {name!r} is known here",
+                hint=f"add it to {FILE_NAME}, or ds.mount({name!r}, provider=…)",
+            ) from error
+        return self.target(url)
+
     def mount(self, name: str, /, provider: str, **options: object) -> MountInfo:
         """Give a provider a name, until this process ends. The same call again changes nothing.
 
@@ -261,6 +346,7 @@ class Namespace:
         known = self._stores.get(path)
         if known is None:
             store = registry.open_provider("embedded", {"path": str(path)}, where="the default store")
+            self._follow(store)
             known = self._stores.setdefault(path, cast("_Store", store))
         return known
 
@@ -287,11 +373,18 @@ class Namespace:
             if repo is not None:
                 place = f"a repo in {self.config.store}"
                 raise ConfigError(f"{name!r} is both {mount.where} and {place}", hint="rename one of them")
-            return self._opened.setdefault(name, open_mount(mount))
+            opened = open_mount(mount)
+            self._follow(opened.root)
+            return self._opened.setdefault(name, opened)
         if repo is None:
             hint = nearest(name, [*self.names(), *RESERVED], what="names")
             raise NotFound(f"no mount or repo is called {name!r}", hint=hint)
         return OpenedMount(repo, repo=repo)
+
+    def _follow(self, root: Root) -> None:
+        # Handed in from here, because a store must not know of mounts.
+        if isinstance(root, SupportsFollowing):
+            root.follow_links(self.open_link)
 
     def _describe(self, mount: Mount) -> MountInfo:
         try:
@@ -343,18 +436,9 @@ def _mounts_of(handle: Mapping[str, str]) -> dict[str, str]:
     return msgspec.json.decode(handle["mounts"], type=dict[str, str])
 
 
-def _in_store(store: SupportsRepos, location: Location) -> tuple[str, str | None, str, SupportsVersioning]:
-    mount, url = location.mount, str(location)
-    if location.ref is not None:
-        raise InvalidURL(
-            f"{url!r}: mount {mount!r} holds several repos and has no ref of its own",
-            hint=f"the ref belongs to the repo: ds://{mount}/<repo>@{location.ref}/…",
-        )
-    segment, _, key = location.key.partition("/")
-    inner = parse_location(segment)
-    try:
-        check_repo(inner.mount)
-    except ValidationError as error:
-        hint = f"ds://{mount}/<repo>[@<ref>]/<key>"
-        raise InvalidURL(f"{url!r} names no repo: {error.message}", hint=hint) from None
-    return f"{mount}/{inner.mount}", inner.ref, key, store.repo(inner.mount)
+def _in_store(store: SupportsRepos, written: Location) -> tuple[str, str | None, str, SupportsVersioning]:
+    location = parse_location(str(written), nested=True)
+    _, _, repo = location.mount.partition("/")
+    if not repo:
+        raise InvalidURL(f"{str(written)!r} names no repo", hint=f"write ds://{written.mount}/<repo>[@<ref>]/<key>")
+    return location.mount, location.ref, location.key, store.repo(repo)

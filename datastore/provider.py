@@ -11,7 +11,7 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -40,6 +40,9 @@ from datastore.values import (
     UploadInfo,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 __all__ = [
     "Body",
     "Capabilities",
@@ -58,6 +61,7 @@ __all__ = [
     "SupportsVersioning",
     "SupportsWriter",
     "Writer",
+    "is_versioned",
 ]
 
 Bytes = bytes | bytearray | memoryview
@@ -75,7 +79,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         match: Whether `Match(etag)` is atomic against other writers; if not, it raises `UnsupportedOperation`.
         attributes: Whether content type and metadata are kept as given; if not, all but the extension's own content
             type raise `UnsupportedOperation`.
-        digests: Whether `head` and `list` know the digest of every object.
+        digests: Whether `head` and `list` know the digest of every object whose bytes are the store's own.
         local: Whether verbs are answered from this machine, so that a thread hop costs more than the call.
     """
 
@@ -525,3 +529,15 @@ class SupportsCheck(Protocol):
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong; `deep` reads and hashes every blob, otherwise sizes are compared."""
         ...
+
+
+_VERSIONING_VERBS: Final = tuple(name for name in vars(SupportsVersioning) if not name.startswith("_"))
+
+
+def is_versioned(root: object) -> "TypeIs[SupportsVersioning]":
+    """Tell whether something is a repo, by its class alone.
+
+    Up to Python 3.11, `isinstance` of a protocol reads the properties of an object, and to read the default branch of a
+    repo may take a request.
+    """
+    return all(hasattr(type(root), name) for name in _VERSIONING_VERBS)

@@ -24,10 +24,16 @@ Root = Provider | SupportsVersioning | SupportsRepos
 GROUP: Final = "datastore.providers"
 _BUILTIN: Final[Mapping[str, str]] = {
     "embedded": "datastore.embedded.store",
+    "lakefs": "datastore.providers.lakefs",
     "local": "datastore.providers.local",
     "memory": "datastore.providers.memory",
+    "s3": "datastore.providers.s3",
+    **{
+        preset: f"datastore.providers.s3.{preset}"
+        for preset in ("b2", "ceph", "hetzner", "minio", "r2", "spaces", "tigris", "wasabi")
+    },
 }
-_PLANNED: Final = frozenset({"azure", "gcs", "lakefs", "minio", "r2", "s3", "supabase"})
+_PLANNED: Final = frozenset({"azure", "gcs", "supabase"})
 _NAMESPACE_OPTIONS: Final = ("ref",)
 
 
@@ -63,7 +69,13 @@ def check_options(scheme: str, options: Mapping[str, object], *, where: str) -> 
 def open_provider(scheme: str, options: Mapping[str, object], *, where: str) -> Root:
     """Open a provider; arguments and errors as in `check_options`."""
     module = _module(scheme, where=where)
-    return module.open_mount(_typed(module, options, where=where))
+    typed = _typed(module, options, where=where)
+    try:
+        return module.open_mount(typed)
+    except ConfigError as error:  # a provider does not know for whom it is opened
+        if where in error.message:
+            raise
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def _typed(module: ProviderModule, options: Mapping[str, object], *, where: str) -> Struct:

@@ -4,15 +4,18 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from datastore import importing
+from datastore import importing, linking, pushing
+from datastore.bridging import SupportsRemote
 from datastore.errors import AlreadyExists, InvalidURL, NotFound, NothingToCommit, UnsupportedOperation, ValidationError
 from datastore.history import Commit, Diff, Log
+from datastore.interop import connection_of, lakefs_client
 from datastore.names import check_metadata
 from datastore.namespace import Namespace, current
 from datastore.notebook import reprs
 from datastore.provider import Provider, SupportsCopy, SupportsImport, SupportsVersioning
+from datastore.replicating.origins import without_record
 from datastore.urls import SCHEME, DatasetURL, format_location, parse_location
 from datastore.values import CommitRequest, KeyConflict, Side, Strategy, TagInfo
 
@@ -41,6 +44,11 @@ class Repo:
         self._namespace = namespace or current()
 
     @property
+    def namespace(self) -> Namespace:
+        """Where its name, and that of other repos and mounts, is looked up."""
+        return self._namespace
+
+    @property
     def versioned(self) -> SupportsVersioning:
         """The store's side of it, for what this class does not offer."""
         target = self._namespace.target(parse_location(self.name))
@@ -55,7 +63,8 @@ class Repo:
     def url(self, key: str = "", *, ref: "str | Branch | Commit | None" = None) -> DatasetURL:
         """Return the URL of a key at a ref; no ref means the default branch."""
         text = None if ref is None else _text(self, ref)
-        return DatasetURL(SCHEME + format_location(self.name, text, key) + ("" if key else "/"))
+        location = format_location(self.name, text, key)
+        return DatasetURL(SCHEME + location + ("" if key else "/"), nested="/" in self.name)
 
     # branches and tags
 
@@ -266,12 +275,79 @@ class Repo:
 
         return Transaction(self.branch() if branch is None else self.branch(_text(self, branch)), message=message)
 
+    # other repos
+
+    @property
+    def remote(self) -> DatasetURL | None:
+        """The repo that this one exchanges commits with: that of the first push, pull, fetch or clone."""
+        return pushing.remote_of(self)
+
+    def set_remote(self, url: str | None) -> None:
+        """Remember another repo for `push`, `pull` and `fetch` without a URL; None forgets it."""
+        versioned = self.versioned
+        if not isinstance(versioned, SupportsRemote):
+            raise UnsupportedOperation(f"{self.name!r} cannot remember a remote", hint="pass the URL each time")
+        versioned.set_remote(None if url is None else SCHEME + self._namespace.url(url).mount)
+
+    def push(
+        self, url: str | None = None, *, branch: "str | Branch | None" = None, tags: bool = False
+    ) -> "pushing.Exchange":
+        """Bring a branch of another repo up to the one here: its commits, with the objects that are missing there.
+
+        Works between any two stores that keep versions. Only forward: nothing of the other side is ever replaced. A
+        push that was interrupted goes on where it was; one that has nothing to do does nothing.
+
+        Args:
+            url: The other repo, `ds://lakefs/garments`; with a ref, that branch of it. The remembered one if not given.
+            branch: The branch here; the URL's ref, or the default branch, if not given. The other repo's branch of the
+                same name is made if it is missing.
+            tags: Whether the tags of its commits go along.
+
+        Raises:
+            Diverged: The other branch has commits that are missing here; names the newest common one.
+            UncommittedChanges: The other branch has some.
+            Forbidden: The other branch is protected.
+        """
+        return pushing.push(self, url, branch=None if branch is None else _text(self, branch), tags=tags)
+
+    def pull(
+        self, url: str | None = None, *, branch: "str | Branch | None" = None, tags: bool = False
+    ) -> "pushing.Exchange":
+        """Bring a branch here up to the one of another repo; the other way round, all as in `push`."""
+        return pushing.pull(self, url, branch=None if branch is None else _text(self, branch), tags=tags)
+
+    def fetch(self, url: str | None = None, *, branch: "str | Branch | None" = None) -> "Branch":
+        """Bring a branch of another repo here without touching any branch of yours.
+
+        It becomes the hidden branch `origin--<name>`, made or moved to what is there now: look at it, merge it.
+        Arguments as in `push`.
+
+        >>> import datastore as ds
+        >>> here, there = ds.create_repo("here"), ds.create_repo("there")
+        >>> here.fetch("ds://there").name
+        'origin--main'
+        """
+        return pushing.fetch(self, url, branch=None if branch is None else _text(self, branch))
+
+    def lakefs_client(self) -> Any:
+        """Return a client of lakefs_sdk for the server that this repo is on, with the credentials of this moment.
+
+        Raises:
+            UnsupportedOperation: It is on none, or the extra `interop` is not installed.
+        """
+        return lakefs_client(connection_of(self.versioned, title=f"repo {self.name!r}"))
+
     def rename(self, name: str) -> "Repo":
         """Give the repo another name and return it under that name. Old URLs stop working."""
-        store = self._namespace.store
-        store.repo(self.name)
+        store, old = self._namespace.store_of(self.name)
+        other, new = self._namespace.store_of(name)
+        if other is not store:
+            raise ValidationError(
+                f"{name!r} is in another store than {self.name!r}", hint="ds.clone copies a repo; then delete this one"
+            )
+        store.repo(old)
         self._namespace.check_free(name)
-        store.rename_repo(self.name, name)
+        store.rename_repo(old, new)
         return Repo(name, namespace=self._namespace)
 
     def __eq__(self, other: object) -> bool:
@@ -371,7 +447,7 @@ class Branch:
         """Commit the changes of a commit from elsewhere."""
         picked = self.repo.commit_of(commit)
         request = self.repo.request(
-            message or picked.message, metadata={**picked.metadata, "cherry-picked-from": picked.id}
+            message or picked.message, metadata={**without_record(picked.metadata), "cherry-picked-from": picked.id}
         )
         return Commit(self.repo, self.repo.versioned.cherry_pick(self.name, picked.id, request, parent=parent))
 
@@ -396,7 +472,49 @@ class Branch:
             )
         files = importing.files_of(Path(path).expanduser(), prefix, ignore=ignore)
         provider.import_files(files, reflink=reflink)
-        return self.uncommitted(f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "")
+        return self.uncommitted(_folder(prefix))
+
+    def link(self, url: str, prefix: str = "") -> Diff:
+        """Put entries for data that stays where it is; uncommitted, and no bytes move.
+
+        Each entry is pinned to the version that is there now: of an object that changes or goes, a read raises
+        `IntegrityError` and never gives other bytes. `materialize` brings them in.
+
+        >>> import datastore as ds
+        >>> raw = ds.mount("raw", "memory", name="link-example")
+        >>> ds.filesystem().pipe_file("ds://raw/2026/a.csv", b"id")
+        >>> branch = ds.create_repo("garments").branch("main")
+        >>> branch.link("ds://raw/2026/", "raw/").added
+        ['raw/a.csv']
+
+        Args:
+            url: An object, or a prefix with all that is under it, of another mount. Of a repo, what is committed.
+            prefix: What the keys begin with.
+
+        Returns:
+            The uncommitted changes under the prefix.
+
+        Raises:
+            UnsupportedOperation: This repo's store cannot keep such entries, or cannot reach that one.
+            NotFound: There is nothing at the URL.
+            Forbidden: It is on the disk of this machine, outside of any mount of yours.
+        """
+        linking.link(self.repo.namespace, self.objects, url=url, prefix=prefix)
+        return self.uncommitted(_folder(prefix))
+
+    def materialize(self, prefix: str = "") -> Diff:
+        """Bring in the bytes of all links whose keys begin with a prefix; uncommitted.
+
+        What is brought in already stays, if it is interrupted: the same call goes on.
+
+        Returns:
+            The uncommitted changes of the keys that begin with the prefix.
+
+        Raises:
+            IntegrityError: A source is not any more what was linked.
+        """
+        linking.materialize(self.objects, prefix)
+        return self.uncommitted(prefix)
 
     def rename(self, key: str, new_key: str) -> None:
         """Give an object another key; no bytes move."""
@@ -445,6 +563,10 @@ def _text(repo: Repo, ref: "str | Branch | Commit") -> str:
             hint="take it from this repo: repo.branch(name), repo.commit_of(ref)",
         )
     return ref.name if isinstance(ref, Branch) else ref.id
+
+
+def _folder(prefix: str) -> str:
+    return f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
 
 
 def _shown(ref: "str | Branch | Commit") -> str:

@@ -93,7 +93,8 @@ class ObjectInfo(Struct, frozen=True, kw_only=True, gc=False):
         digest: Our content hash, where it is known without reading.
         content_type: Media type.
         metadata: The user's own string pairs.
-        commit: Full id of the commit that the object was read from; None for uncommitted or unversioned objects.
+        commit: Full id of the commit that the object was read from; None for uncommitted or unversioned objects,
+            and on a branch whose store would have to ask for it.
         link: Where the bytes are, if they stay outside of the store; None for the store's own.
     """
 
@@ -326,11 +327,15 @@ class UploadInfo(Struct, frozen=True, kw_only=True):
 
 
 class PartInfo(Struct, frozen=True, kw_only=True):
-    """One part of an unfinished upload: its number from 1, its etag and its size in bytes."""
+    """One part of an unfinished upload: its number from 1, its etag and its size in bytes.
+
+    `checksum` is what the service wants to hear once more at the end, where it wants that (S3: CRC32 in base64).
+    """
 
     number: int
     etag: str
     size: int
+    checksum: str = ""
 
 
 class BucketInfo(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from datastore import __version__
-from datastore.cli import branches, changes, history, objects, starting, stores
+from datastore.cli import branches, changes, doctor, exchanging, history, moving, objects, servers, starting, stores
 from datastore.cli.failures import failure_of, report
 from datastore.cli.options import Group
 from datastore.errors import DatastoreError
@@ -64,6 +64,10 @@ app = App(
         *history.COMMANDS,
         *branches.COMMANDS,
         *changes.COMMANDS,
+        *exchanging.COMMANDS,
+        *moving.COMMANDS,
+        *servers.COMMANDS,
+        *doctor.COMMANDS,
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

@@ -47,8 +47,10 @@ def ls(url: str, *, recursive: bool, long: bool) -> Answer:
 
 
 def _entry(info: dict[str, Any]) -> dict[str, object]:
+    from datastore.namespace import current
+
     name: str = info["name"]
-    key = name.partition("/")[2]
+    key = current().url(f"ds://{name}").key
     if info["type"] == "directory":
         return {"url": f"ds://{name}/", "key": key and f"{key}/", "kind": "prefix"}
     shown = {field: info.get(field) for field in _SHOWN}

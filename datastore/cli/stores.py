@@ -76,7 +76,8 @@ def repo_delete(name: str, *, yes: bool) -> Answer:
     from datastore.api import delete_repo
     from datastore.namespace import current
 
-    current().store.repo(name)  # a typo is told before the question
+    store, inner = current().store_of(name)
+    store.repo(inner)  # a typo is told before the question
     confirm(f"this deletes the repo {name} with all its branches, tags and uncommitted changes, for good", yes=yes)
     delete_repo(name)
     return Answer(document={"deleted": name}, below=[f"deleted repo {name}"])

@@ -1,4 +1,4 @@
-"""Moving a branch to a new commit: prepared from a snapshot, landed by compare-and-swap, or begun anew.
+"""Moving a branch to a commit: a new one is prepared from a snapshot, landed by compare-and-swap, or begun anew.
 
 One loop for commit, merge, revert and cherry-pick; they differ in the plan that they make of a snapshot.
 """
@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -17,10 +18,10 @@ from datastore.embedded.objects import Drafts
 from datastore.embedded.opened import OpenStore
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.errors import HeadMoved, UncommittedChanges
-from datastore.values import CommitInfo, CommitRequest
+from datastore.errors import Diverged, Forbidden, HeadMoved, UncommittedChanges
+from datastore.values import BranchInfo, CommitInfo, CommitRequest
 
-__all__ = ["Plan", "Snapshot", "advance", "uncommitted"]
+__all__ = ["Plan", "Snapshot", "advance", "fast_forward", "uncommitted"]
 
 _TRIES = 30
 _LONGEST_WAIT = 0.2
@@ -110,8 +111,10 @@ def _land(store: OpenStore, snapshot: Snapshot, plan: Plan, request: CommitReque
         id="",
         parents=plan.parents,
         author=request.author,
-        # Time never goes backwards along history, whatever a machine's clock does.
-        time_us=max(store.clock(), *(parent.info.time_us + 1 for parent in parents)),
+        # Time never goes backwards along history, whatever a machine's clock does; what comes from elsewhere keeps its.
+        time_us=max(store.clock(), *(parent.info.time_us + 1 for parent in parents))
+        if request.time_us is None
+        else request.time_us,
         message=request.message,
         metadata=request.metadata,
         tree=plan.tree,
@@ -134,6 +137,42 @@ def _land(store: OpenStore, snapshot: Snapshot, plan: Plan, request: CommitReque
         store.mark_durable(db, durable)
         store.index_commit(db, branch.repo, info, body, op_id=request.op_id, generation=generation)
     return info
+
+
+def fast_forward(store: OpenStore, repo_name: str, branch: str, commit: str, *, head: str) -> BranchInfo:
+    """Move a clean branch from one commit to a descendant of it, in one transaction.
+
+    Args:
+        store: The store.
+        repo_name: The repo.
+        branch: The branch.
+        commit: Full id of a commit of the repo.
+        head: Where the branch has to be.
+
+    Raises:
+        HeadMoved: It is elsewhere.
+        Diverged: The commit does not descend from there.
+        UncommittedChanges: The branch has some.
+        Forbidden: It is protected.
+    """
+    with store.db.snapshot() as db:
+        repo = refs.repo_id(db, repo_name)
+        row = refs.require_branch(db, repo, branch)
+    if row.head == commit:
+        return row.info
+    if commits.merge_base(commit, head, load=partial(store.commit, repo)) != head:
+        raise Diverged(f"commit {commit[:8]} does not descend from {head[:8]}", hint="merge it")
+    change: dict[str, object] = {"do": "move", "repo": repo_name, "branch": branch, "old": head, "new": commit}
+    with store.changing_refs(change) as db:
+        row = refs.require_branch(db, refs.repo_id(db, repo_name), branch)
+        if row.protected:
+            raise Forbidden(f"branch {branch!r} is protected: it takes changes only by merge and revert")
+        if keys := staging.first_keys(db, row.token):
+            raise uncommitted(branch, keys)
+        if row.head != head or not refs.move_branch(db, row, commit):
+            message = f"branch {branch!r} of {repo_name!r} has moved from commit {head[:8]} to {row.head[:8]}"
+            raise HeadMoved(message, hint="nothing was changed; look at its log, then try again")
+    return msgspec.structs.replace(row.info, head=commit)
 
 
 def uncommitted(branch: str, keys: Sequence[str]) -> UncommittedChanges:

@@ -15,6 +15,7 @@ from datastore import listing
 from datastore.embedded import refs, staging
 from datastore.embedded.blobs import Draft
 from datastore.embedded.content import entry_of, info_of, open_entry, retyped
+from datastore.embedded.links import link_entry
 from datastore.embedded.nodes import Entry
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
@@ -160,7 +161,7 @@ class EmbeddedRef:
         info = info_of(key, entry, commit=commit)
         if if_match is not None and if_match != info.etag:
             raise _changed(key, if_match, info.etag)
-        return open_entry(self._store.blobs, info, entry, range=range)
+        return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects in key order, uncommitted over committed, all of one moment."""
@@ -279,6 +280,14 @@ class EmbeddedRef:
         attributes = Attributes(content_type=source.content_type, metadata=source.metadata)
         entry = entry_of(source.key, digest, source.size, modified_us=0, attributes=attributes)
         return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+
+    def link_outside(self, infos: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
+        """Stage an entry for each of these objects, whose bytes stay where they are, in one transaction."""
+        now = self._store.clock()
+        edits: Edits = {}
+        for info in infos:
+            edits[check_key(info.key)] = link_entry(info, check_metadata(info.metadata), modified_us=now)
+        return self.stage(edits)
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
         """Put many local files, read and hashed by several threads; all are staged in one transaction, or none."""

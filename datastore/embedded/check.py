@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from datastore.embedded import commits, refs, staging
+from datastore.embedded import commits, links, refs, staging
 from datastore.embedded.commits import Commit
 from datastore.embedded.content import chunks_of
-from datastore.embedded.nodes import Entry
+from datastore.embedded.nodes import EXTERNAL, Entry
 from datastore.embedded.opened import OpenStore
 from datastore.errors import DatastoreError, IntegrityError
 from datastore.values import Problem
@@ -119,6 +119,8 @@ class _Checker:
     def _content(self, entry: Entry, where: str) -> Iterator[Problem]:
         try:
             chunks = chunks_of(entry)
+            if entry.kind == EXTERNAL:  # its bytes are not this store's to check
+                links.source_of(entry)
         except IntegrityError as error:
             yield Problem(kind="tree", id=entry.digest.hex(), problem=error.message, referenced_by=where)
             return

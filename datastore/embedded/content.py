@@ -8,9 +8,11 @@ from itertools import accumulate
 import msgspec
 from msgspec import Struct
 
+from datastore.bridging import Opener
+from datastore.embedded import links
 from datastore.embedded.blobs import BlobFiles
-from datastore.embedded.nodes import BLOB, CHUNKS, ERASED, Entry
-from datastore.errors import Erased, IntegrityError, UnsupportedOperation
+from datastore.embedded.nodes import BLOB, CHUNKS, ERASED, EXTERNAL, Entry
+from datastore.errors import Erased, IntegrityError
 from datastore.names import content_type_of
 from datastore.provider import Reader
 from datastore.streams import FileReader, PositionedReader, read_at
@@ -60,25 +62,36 @@ def retyped(entry: Entry, source: str, target: str, *, modified_us: int) -> Entr
 def info_of(key: str, entry: Entry, *, commit: str | None) -> ObjectInfo:
     """Return what people see of an entry. The etag is the content's hash, so equal bytes have equal etags."""
     name = entry.digest.hex()
+    outside = links.shown_source(entry) if entry.kind == EXTERNAL else None
     return ObjectInfo(
         key=key,
         size=entry.size,
         modified_us=entry.modified,
         etag=name,
-        identity="sha256:" + name,
-        digest=Digest("sha256:" + name),
+        identity=outside.identity if outside else "sha256:" + name,
+        digest=outside.known_digest if outside else Digest("sha256:" + name),
         content_type=entry.content_type,
         metadata=msgspec.json.decode(entry.metadata, type=dict[str, str]) if entry.metadata else {},
         commit=commit,
+        link=outside.link if outside else None,
     )
 
 
-def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteRange | None) -> Reader:
+def open_entry(
+    blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, opener: Opener | None, range: ByteRange | None
+) -> Reader:
     """Open the bytes of an entry, or a range of them.
+
+    Args:
+        blobs: Where the store's own bytes are.
+        info: What people see of the entry.
+        entry: The entry.
+        opener: Opens the sources of links.
+        range: Which bytes; None means all.
 
     Raises:
         Erased: The content was erased on purpose.
-        IntegrityError: A blob is missing or has the wrong size.
+        IntegrityError: A blob is missing or has the wrong size; the source of a link is not what was linked.
     """
     if entry.kind == BLOB:
         return FileReader(info, blobs.open(entry.digest, entry.size), range=range)
@@ -86,8 +99,7 @@ def open_entry(blobs: BlobFiles, info: ObjectInfo, entry: Entry, *, range: ByteR
         return ChunksReader(info, blobs, chunks_of(entry), range=range)
     if entry.kind == ERASED:
         raise Erased(f"the content of {info.key!r} was erased", hint="older tags or commits may have other versions")
-    message = f"{info.key!r} is a link to data outside of the store, which this version cannot follow"
-    raise UnsupportedOperation(message, hint="upgrade: pip install -U datastore-sdk")
+    return links.open_source(opener, info, entry, range=range)
 
 
 class ChunksReader(PositionedReader):

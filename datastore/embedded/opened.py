@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datastore.embedded import commits, refs
 from datastore.embedded.blobs import BlobFiles, Draft
@@ -20,6 +21,9 @@ from datastore.embedded.objects import Drafts, ObjectFiles
 from datastore.embedded.trees import Trees
 from datastore.errors import Forbidden, IntegrityError, Unavailable
 from datastore.values import CommitInfo
+
+if TYPE_CHECKING:
+    from datastore.bridging import Opener
 
 __all__ = ["OpenStore", "now_us"]
 
@@ -46,6 +50,9 @@ class OpenStore:
         layout: Where everything is.
         read_only: Write nothing at all.
         clock: Gives microseconds since the epoch.
+
+    Attributes:
+        opener: Opens the sources of links to data outside; None where nobody has given one.
     """
 
     def __init__(self, layout: Layout, *, read_only: bool = False, clock: Callable[[], int] = now_us) -> None:
@@ -62,6 +69,7 @@ class OpenStore:
         self.node_files = ObjectFiles(layout.trees, scratch=layout.scratch)
         self.commit_files = ObjectFiles(layout.commits, scratch=layout.scratch)
         self.trees = Trees(Drafts(self.node_files))
+        self.opener: Opener | None = None
         self._journal = Journal(layout.journal)
         self._commits: dict[tuple[int, str], Commit] = {}
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 
+from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
-from datastore.embedded.advance import Plan, Snapshot, advance, uncommitted
+from datastore.embedded.advance import Plan, Snapshot, advance, fast_forward, uncommitted
 from datastore.embedded.branch import EmbeddedRef
 from datastore.embedded.check import check_store
 from datastore.embedded.content import info_of
@@ -408,6 +409,31 @@ class EmbeddedRepo:
         if edits:
             view.stage(edits)
         return len(edits)
+
+    # other stores
+
+    def fast_forward(self, branch: str, commit: str, *, head: str) -> BranchInfo:
+        """Move a branch from the commit `head` to a descendant of it."""
+        return fast_forward(self.store, self.name, branch, self.commit_of(commit).id, head=head)
+
+    def remote(self) -> str | None:
+        """Return the URL of the repo that this one exchanges commits with."""
+        with self.store.db.snapshot() as db:
+            found = db.execute("SELECT url FROM remotes WHERE repo = ?", (refs.repo_id(db, self.name),)).fetchone()
+        return None if found is None else str(found[0])
+
+    def set_remote(self, url: str | None) -> None:
+        """Remember a URL, or forget it."""
+        self.store.require_writable()
+        with self.store.db.write(durable=True) as db:
+            repo = refs.repo_id(db, self.name)
+            db.execute("DELETE FROM remotes WHERE repo = ?", (repo,))
+            if url is not None:
+                db.execute("INSERT INTO remotes (repo, url) VALUES (?, ?)", (repo, url))
+
+    def follow_links(self, opener: Opener) -> None:
+        """Take what opens the source of a link."""
+        self.store.opener = opener
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong with the repo, from its refs down to the bytes."""

@@ -14,6 +14,10 @@ CREATE TABLE IF NOT EXISTS store (
 CREATE TABLE IF NOT EXISTS repos (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, default_branch TEXT NOT NULL
 );
+-- With which other repo it exchanges commits: a ds:// URL.
+CREATE TABLE IF NOT EXISTS remotes (
+    repo INTEGER PRIMARY KEY REFERENCES repos (id) ON DELETE CASCADE, url TEXT NOT NULL
+);
 -- `token` names the branch's staging area. `gen` moves whenever the head moves or a staged row goes away, so that a
 -- commit that was prepared from an older state cannot land.
 CREATE TABLE IF NOT EXISTS branches (

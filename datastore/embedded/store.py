@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.check import check_store
 from datastore.embedded.layout import Layout
@@ -45,6 +46,7 @@ class EmbeddedStore:
         self._read_only = read_only
         self._clock = clock
         self._opened: OpenStore | None = None
+        self._opener: Opener | None = None
         self._repos: dict[str, EmbeddedRepo] = {}
 
     def __repr__(self) -> str:
@@ -71,8 +73,16 @@ class EmbeddedStore:
         opened = self._opened
         if opened is None:
             # No lock, which a forked child could inherit held: two threads may open it twice, and both openings work.
-            opened = self._opened = OpenStore(self._layout, read_only=self._read_only, clock=self._clock)
+            opened = OpenStore(self._layout, read_only=self._read_only, clock=self._clock)
+            opened.opener = self._opener
+            self._opened = opened
         return opened
+
+    def follow_links(self, opener: Opener) -> None:
+        """Take what opens the source of a link."""
+        self._opener = opener
+        if self._opened is not None:
+            self._opened.opener = opener
 
     def repos(self) -> Sequence[str]:
         """Return the names of the repos, sorted; none if there is no store yet."""

@@ -1,6 +1,7 @@
 """The exam of `SupportsVersioning`: one meaning of branches, commits, merges and uncommitted changes on every store."""
 
 from datastore.testing.versioning_changes import ChangesExam
+from datastore.testing.versioning_exchange import ExchangeExam
 from datastore.testing.versioning_history import HistoryExam
 from datastore.testing.versioning_merges import MergesExam
 from datastore.testing.versioning_refs import RefsExam
@@ -9,7 +10,7 @@ from datastore.testing.versioning_stress import StressExam
 __all__ = ["VersioningSuite"]
 
 
-class VersioningSuite(ChangesExam, RefsExam, HistoryExam, MergesExam, StressExam):
+class VersioningSuite(ChangesExam, RefsExam, HistoryExam, MergesExam, ExchangeExam, StressExam):
     """The exam that every versioned store sits. Derive a test class from it and give it one fixture.
 
     `versioned` is a fresh repo with the default branch `main`, one commit on it, and no objects:

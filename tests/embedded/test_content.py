@@ -122,7 +122,10 @@ def test_a_list_of_chunks_that_cannot_be_read(repo, extra, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "extra", "error"),
-    [(ERASED, '{"reason":"GDPR"}', Erased), (EXTERNAL, '{"url":"s3://bucket/key"}', UnsupportedOperation)],
+    [
+        (ERASED, '{"reason":"GDPR"}', Erased),
+        (EXTERNAL, '{"etag":"1","identity":"acme/a#1","url":"ds://raw/a"}', UnsupportedOperation),
+    ],
 )
 def test_content_that_is_not_here(repo, kind, extra, error, tmp_path):
     entry = Entry(hashlib.sha256(b"gone").digest(), 4, 1, "image/png", "", kind, extra)
@@ -141,6 +144,20 @@ def test_content_that_is_not_here(repo, kind, extra, error, tmp_path):
     assert kinds(repo.diff("main", "exp")) == {}
     checked = EmbeddedStore(tmp_path / "store")
     assert list(checked.check()) == []
+    checked.close()
+
+
+@pytest.mark.parametrize("extra", ["", "{}", "[]", '{"etag":1}'])
+def test_a_link_that_cannot_be_read_hides_nothing_else(repo, extra, tmp_path):
+    repo.at("main").stage({"a": Entry(bytes(32), 4, 1, "image/png", "", EXTERNAL, extra)})
+    repo.at("main").put("b", b"b")
+    assert [info.key for page in repo.at("main").list() for info in page.objects] == ["a", "b"]
+    with pytest.raises(IntegrityError, match="the link of entry 00000000"):
+        repo.at("main").read("a")
+    checked = EmbeddedStore(tmp_path / "store")
+    (problem,) = checked.check()
+    assert "the link of entry" in problem.problem
+    assert problem.referenced_by == "garments@main/a (uncommitted)"
     checked.close()
 
 

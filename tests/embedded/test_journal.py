@@ -162,3 +162,16 @@ def test_a_long_line_is_found_at_the_end(tmp_path):
     journal.append(7, {"do": "create-tag", "repo": "r" * 63, "tag": "t" * 256, "new": "f" * 64}, snapshot=snapshot)
     assert (tmp_path / "refs.journal").stat().st_size > 40_000
     assert journal.last_epoch() == 7
+
+
+def test_a_branch_that_moves_forward_is_in_it(opened, path):
+    store = opened()
+    repo = store.create_repo("garments")
+    head = repo.commit_of("main").id
+    repo.create_branch("work", "main", hidden=True)
+    made = save(repo, "work", {"a": b"1"})
+    repo.fast_forward("main", made.id, head=head)
+    before = lines(path / "refs.journal")
+    assert rebuilt(path / "refs.journal") == actual(store)
+    repo.fast_forward("main", made.id, head=head)
+    assert lines(path / "refs.journal") == before

@@ -113,13 +113,16 @@ def test_a_repo_under_a_reserved_name_is_not_mistaken_for_the_built_in_mount(bui
     namespace.check_free("garments")
 
 
-@pytest.mark.parametrize("name", ["s3", "r2", "gcs", "azure", "lakefs"])
+@pytest.mark.parametrize("name", ["gcs", "azure"])
 def test_a_reserved_name_that_this_version_cannot_serve_says_so(build, name):
-    namespace = build()
     with pytest.raises(ConfigError, match="no provider"):
-        namespace.target(f"ds://{name}/bucket/key")
+        build().target(f"ds://{name}/bucket/key")
+
+
+@pytest.mark.parametrize("name", ["s3", "r2", "gcs", "azure", "lakefs"])
+def test_a_reserved_name_is_not_for_another_provider(build, name):
     with pytest.raises(ConfigError, match="built-in mount"):
-        namespace.mount(name, "memory")
+        build().mount(name, "memory")
     with pytest.raises(ConfigError, match=r"datastore\.yaml.*built-in mount"):
         build({name: {"provider": "memory"}})
 
