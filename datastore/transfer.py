@@ -1,21 +1,23 @@
 """Moves the bytes of one object: between two providers, or to a local file.
 
-Whatever can be done without the bytes passing through here is done so; the rest is streamed in pieces of 1 MiB, and
-what does not have the size and digest that it has to have is never published.
+Whatever can be done without the bytes passing through here is done so; the rest is streamed in pieces of 1 MiB, or
+comes over the network in parallel ranges. What does not have the size and digest that it has to have is never
+published.
 """
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
+from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import IntegrityError
 from datastore.names import content_type_of
-from datastore.provider import Provider, Reader, SupportsCopy, SupportsLink
+from datastore.partfile import PartFile, check_content, landing_of
+from datastore.provider import Provider, Reader, SupportsCopy, SupportsLink, SupportsRequests
 from datastore.streams import CHUNK, HashingSink
-from datastore.values import OVERWRITE, Attributes, ObjectInfo, PutMode
+from datastore.values import OVERWRITE, Attributes, ByteRange, ObjectInfo, PutMode
 
-__all__ = ["Progress", "carried_attributes", "copy_object", "download_object", "read_chunks"]
+__all__ = ["Progress", "carried_attributes", "copy_object", "download_object", "read_chunks", "stream_object"]
 
 
 class Progress(Protocol):
@@ -38,6 +40,7 @@ def copy_object(
     *,
     mode: PutMode = OVERWRITE,
     callback: Progress | None = None,
+    known: ObjectInfo | None = None,
 ) -> ObjectInfo:
     """Copy one object with its attributes by the cheapest way that both sides know, and return the copy.
 
@@ -51,19 +54,33 @@ def copy_object(
         target_key: Its key there.
         mode: As in `Provider.put`.
         callback: Is told the size and each step, in bytes.
+        known: What is known of the object already, which spares asking for it.
 
     Raises:
         NotFound: No such object.
         IntegrityError: The bytes that came are not those of the object; nothing was published.
     """
-    copied = _copied_in_place(source, source_key, target, target_key, mode)
+    copied = _copied_in_place(source, source_key, target, target_key, mode=mode, known=known)
     if copied is None:
-        with source.read(source_key) as reader:
-            return _streamed(reader, target, target_key, mode=mode, callback=callback)
+        return stream_object(source, source_key, target, target_key, mode=mode, callback=callback)
     if callback is not None:
         callback.set_size(copied.size)
         callback.relative_update(copied.size)
     return copied
+
+
+def stream_object(
+    source: Provider,
+    source_key: str,
+    target: Provider,
+    target_key: str,
+    *,
+    mode: PutMode = OVERWRITE,
+    callback: Progress | None = None,
+) -> ObjectInfo:
+    """Copy one object by reading and writing its bytes, in pieces; arguments and errors as in `copy_object`."""
+    with source.read(source_key) as reader:
+        return _streamed(reader, target, target_key, mode=mode, callback=callback)
 
 
 def download_object(provider: Provider, key: str, path: Path, *, callback: Progress | None = None) -> ObjectInfo:
@@ -76,21 +93,22 @@ def download_object(provider: Provider, key: str, path: Path, *, callback: Progr
         callback: Is told the size and each step, in bytes.
     """
     with provider.read(key) as reader:
-        target = path.resolve() if path.is_symlink() else path  # a link stays: the file that it names is replaced
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():
-            with target.open("wb") as special:
-                _fill(special, reader, callback)
+        target = landing_of(path)
+        if target is None:
+            with path.open("wb") as special:
+                special.writelines(read_chunks(reader, callback=callback))
             return reader.info
-        # Not the target's own name with a suffix: that may be longer than the disk allows.
-        unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        part = PartFile(target)
         try:
-            with unfinished.open("xb") as file:
-                _fill(file, reader, callback)
-            unfinished.replace(target)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+            if isinstance(provider, SupportsRequests):
+                _fetch(part, provider, reader, callback)
+            else:
+                with open(part.fd, "wb", closefd=False) as file:
+                    file.writelines(read_chunks(reader, callback=callback))
+            part.publish()
+        finally:
+            part.discard()
         return reader.info
 
 
@@ -126,12 +144,12 @@ def carried_attributes(source: ObjectInfo, target: Provider) -> Attributes | Non
 
 
 def _copied_in_place(
-    source: Provider, source_key: str, target: Provider, target_key: str, mode: PutMode
+    source: Provider, source_key: str, target: Provider, target_key: str, *, mode: PutMode, known: ObjectInfo | None
 ) -> ObjectInfo | None:
     if source == target and isinstance(target, SupportsCopy):
         return target.copy(source_key, target_key, mode=mode)
     if isinstance(target, SupportsLink):
-        return target.link(source.head(source_key), target_key, mode=mode)
+        return target.link(known or source.head(source_key), target_key, mode=mode)
     return None
 
 
@@ -157,5 +175,21 @@ def _streamed(
     return copied
 
 
-def _fill(file: BinaryIO, reader: Reader, callback: Progress | None) -> None:
-    file.writelines(read_chunks(reader, callback=callback))
+def _fetch(part: PartFile, provider: SupportsRequests, reader: Reader, callback: Progress | None) -> None:
+    """Write what came along with the info, then the rest in parallel ranges of the same version."""
+    from datastore.http.filling import fill  # only who reaches a network needs libcurl
+
+    info = reader.info
+    first = reader.read(min(info.size, CHUNK)) or b""
+    part.write(first)
+    if callback is not None:
+        callback.set_size(info.size)
+        callback.relative_update(len(first))
+
+    def get(wanted: ByteRange, sink: Sink) -> Call[bytes]:
+        return provider.get_call(info, range=wanted, sink=sink)
+
+    begin = len(first)
+    rest = FileSlice(part.fd, begin, info.size - begin)
+    fill(get, rest, start=begin, stop=info.size, told=None if callback is None else callback.relative_update)
+    check_content(part.fd, info)

@@ -1,20 +1,24 @@
 """The asynchronous half of the file system: each coroutine runs the synchronous verb of its name in a thread.
 
-What fsspec builds from these (`_get`, `_put`, `_copy`, `_pipe`, `_glob`, `_walk`) is inherited, and runs as many at
-once as fsspec lets it.
+What goes to a network in one bulk does so in one thread. What fsspec builds from these otherwise (`_get`, `_put`,
+`_copy`, `_pipe`, `_glob`, `_walk`) is inherited, and runs as many at once as fsspec lets it.
 """
 
 # ruff: noqa: ARG002, FBT001, FBT002, PLR0917 - the signatures are fsspec's
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from glob import has_magic
 from typing import Any, cast
+
+from fsspec.callbacks import DEFAULT_CALLBACK
 
 from datastore.errors import NotFound
 from datastore.fs.bulk import Paths, as_paths, settle
 from datastore.fs.paths import Info, strip
-from datastore.fs.threads import in_thread
+from datastore.fs.ranges import Ranges
 from datastore.fs.writing import Writing
+from datastore.threads import in_thread
 
 __all__ = ["Coroutines"]
 
@@ -64,6 +68,8 @@ class Coroutines(Writing):
         **kwargs: Any,
     ) -> Any:
         plain = as_paths(path)
+        if await in_thread(self._listed_remotely, plain, recursive):
+            return await in_thread(self.cat, plain, recursive=recursive, on_error=on_error, **kwargs)
         paths = await self._expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return await self._cat_file(paths[0], **kwargs)
@@ -84,12 +90,50 @@ class Coroutines(Writing):
         on_error: str = "return",
         **kwargs: Any,
     ) -> list[bytes | Exception]:
-        ranges = await in_thread(self.ranges, paths, starts, ends, max_gap=max_gap)
-        blocks = await asyncio.gather(*(in_thread(ranges.read, block) for block in ranges.blocks))
-        return ranges.cut(blocks, on_error=on_error)
+        ranges, found = await in_thread(self._ranges_in_bulk, paths, starts, ends, max_gap=max_gap)
+        rest = ranges.rest(found)
+        others = await asyncio.gather(*(in_thread(ranges.read, ranges.blocks[number]) for number in rest))
+        found.update(zip(rest, others, strict=True))
+        return ranges.cut([found[number] for number in range(len(found))], on_error=on_error)
+
+    def _ranges_in_bulk(self, *args: Any, **kwargs: Any) -> tuple[Ranges, dict[int, bytes | Exception]]:
+        ranges = self.ranges(*args, **kwargs)
+        return ranges, ranges.read_bulk()
+
+    def _listed_remotely(self, paths: str | list[str], recursive: bool) -> bool:
+        """Tell whether a listing will give the infos of everything, so that one bulk can read it."""
+        return (recursive or has_magic("".join(paths))) and self.remote(paths)
 
     async def _pipe_file(self, path: str, value: Any, mode: str = "overwrite", **kwargs: Any) -> None:
         await in_thread(self.pipe_file, path, value, mode=mode, **kwargs)
+
+    async def _pipe(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, path: str | dict[str, Any], value: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> None:
+        if isinstance(path, dict) and await in_thread(self.remote, list(path)):
+            await in_thread(self.pipe, path, **kwargs)
+        else:
+            await super()._pipe(path, value, batch_size=batch_size, **kwargs)
+
+    async def _get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, rpath: Paths, lpath: Paths, recursive: bool = False, callback: Any = DEFAULT_CALLBACK, **kwargs: Any
+    ) -> None:
+        plain = as_paths(rpath)
+        if await in_thread(self._listed_remotely, plain, recursive):
+            kwargs.pop("batch_size", None)
+            await in_thread(self.get, plain, lpath, recursive=recursive, callback=callback, **kwargs)
+        else:
+            await super()._get(plain, lpath, recursive=recursive, callback=callback, **kwargs)
+
+    async def _put(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, lpath: Paths, rpath: Paths, recursive: bool = False, callback: Any = DEFAULT_CALLBACK, **kwargs: Any
+    ) -> None:
+        plain = as_paths(rpath)
+        if await in_thread(self.remote, plain):
+            kwargs.pop("batch_size", None)
+            await in_thread(self.put, lpath, plain, recursive=recursive, callback=callback, **kwargs)
+        else:
+            await super()._put(lpath, plain, recursive=recursive, callback=callback, **kwargs)
 
     async def _get_file(self, rpath: str, lpath: str, **kwargs: Any) -> None:
         await in_thread(self.get_file, rpath, lpath, **kwargs)

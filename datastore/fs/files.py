@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["RangedReader", "ReadFile", "WriteFile", "appending_writer", "open_writer"]
+__all__ = ["BUFFER", "RangedReader", "ReadFile", "WriteFile", "appending_writer", "open_writer"]
 
-_BUFFER = 1 << 16
+BUFFER = 1 << 16
 _BLOCK = 4 << 20
 _IN_MEMORY = 8 << 20
 
@@ -94,6 +94,13 @@ def read_exactly(reader: Reader, size: int) -> bytes:
 class ReadFile(io.BufferedReader):
     """An object, open for reading. Everything read is of one version; pickles, and then reads that version or fails.
 
+    Args:
+        fs: The file system.
+        path: As it was opened.
+        reader: The bytes.
+        details: Makes the answer of `info`.
+        direct: Bytes from which on a read goes past the buffer.
+
     Attributes:
         fs: The file system.
         path: As it was opened.
@@ -102,8 +109,11 @@ class ReadFile(io.BufferedReader):
 
     mode: str = "rb"  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
-    def __init__(self, fs: Any, path: str, reader: Reader, details: Callable[[], Info]) -> None:
-        super().__init__(reader, _BUFFER)
+    def __init__(
+        self, fs: Any, path: str, reader: Reader, details: Callable[[], Info], *, direct: int = sys.maxsize
+    ) -> None:
+        super().__init__(reader, BUFFER)
+        self._direct = direct
         self.fs = fs
         self.path = path
         self.size = reader.info.size
@@ -137,7 +147,23 @@ class ReadFile(io.BufferedReader):
         """Read some bytes, or all that are left."""
         if size is None or size < 0:
             size = max(self.size - self.tell(), 0)  # known, so that it is read into one buffer
-        return super().read(size)
+        return super().read(size) if size < self._direct else self._read_directly(size)
+
+    def _read_directly(self, size: int) -> bytes:
+        """Read just these bytes: filling the buffer would ask for more than that, and for the last of them alone."""
+        position = self.tell()
+        head = super().read(min(self.raw.tell() - position, size))  # what the buffer has
+        size = min(size, max(self.size - position, 0))
+        if len(head) == size:
+            return head
+        whole = io.BytesIO(bytes(size))
+        with whole.getbuffer() as view:
+            view[: len(head)] = head
+            done = len(head)
+            while done < size and (count := cast("Reader", self.raw).readinto(view[done:])):
+                done += count
+        self.seek(position + done)  # the buffer learns where the reader is
+        return whole.getvalue()[:done]
 
     def __reduce__(self) -> tuple[Callable[..., "ReadFile"], tuple[Any, str, str, int]]:
         return _reopen, (self.fs, self.path, self._etag, self.tell())
@@ -213,7 +239,7 @@ class WriteFile(io.BufferedIOBase):
         self._published = published
         self._outer = sys.exception()
         self._outlet = _Outlet(writer)
-        self._buffer = io.BufferedWriter(self._outlet, _BUFFER)
+        self._buffer = io.BufferedWriter(self._outlet, BUFFER)
         self._encoder = cast("_File", compress(self._buffer, mode="w")) if compress else None
         self._done = False
 

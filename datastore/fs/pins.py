@@ -5,17 +5,20 @@ changes when it was pinned: its reader sees them, too, and fails once the head i
 """
 
 import re
+import threading
+import time
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
-from datastore.errors import ValidationError
+from datastore.errors import NotFound, ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider
+from datastore.provider import Provider, SupportsRequests
 from datastore.urls import format_location
 
-__all__ = ["Pin", "Pins", "format_pins", "parse_pins", "pin_name", "pinned_provider", "pins_of"]
+__all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]
 
 _ENTRY = re.compile(r"([^=,][^=]*?@.*?)=([0-9a-f]{64})(\+?)(?:,|$)", re.ASCII)
 
@@ -67,23 +70,70 @@ def pin_name(target: Target) -> str:
     return format_location(target.name, target.ref, "")
 
 
-def pins_of(namespace: Namespace, url: str) -> Pins:
-    """Resolve the ref of a URL, once; nothing to pin where it is unversioned, names a commit or is no URL of ours.
+class _Asked(Struct, frozen=True):
+    """A URL that was resolved over a network, and when."""
+
+    namespace: Namespace
+    url: str
+    options: dict[str, Any]
+    requests: int
+    when: float
+
+    def fits(self, namespace: Namespace, url: str) -> bool:
+        """Tell whether it is still good for the same URL."""
+        same = self.namespace is namespace and self.url == url and self.requests == _requests_made()
+        return same and time.monotonic() - self.when < _SOON
+
+
+_HERE = threading.local()
+_SOON = 0.1
+
+
+def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
+    """Return what a file system that serves one call on a URL is made with: the ref of the URL is resolved here, once.
+
+    There is nothing to pin where it is unversioned, names a commit or is no URL of ours.
 
     Raises:
         NotFound: No such mount, repo or ref. It is said here because pyarrow, which asks for the file's info next,
             would turn the error into one of its own that says nothing.
     """
+    last: _Asked | None = getattr(_HERE, "last", None)
+    _HERE.last = None
     try:
         target = namespace.target(url)
-        repo, ref = target.versioned, target.ref
-        if repo is None or ref is None or is_commit_id(ref):
-            return {}
-        # First this, then the commit: otherwise what is committed in between would be seen by neither.
-        uncommitted = repo.is_branch(ref) and repo.has_uncommitted(ref)
-        return {pin_name(target): Pin(repo.commit_of(ref).id, uncommitted)}
+        if not isinstance(target.provider, SupportsRequests):
+            return _pinned(target, remote=False)
+        # fsspec.open asks twice in a row. As long as no request was made since, nothing can have been written from
+        # here; and whoever asks for the third time means another call.
+        if last and last.fits(namespace, url):
+            return last.options
+        options = _pinned(target, remote=True) or {"once": True}
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
+    _HERE.last = _Asked(namespace, url, options, _requests_made(), time.monotonic())
+    return options
+
+
+def _pinned(target: Target, *, remote: bool) -> dict[str, Any]:
+    repo, ref = target.versioned, target.ref
+    if repo is None or ref is None or is_commit_id(ref):
+        return {}
+    # First this, then the commit: otherwise what is committed in between would be seen by neither.
+    if remote:
+        try:
+            uncommitted = repo.has_uncommitted(ref)  # whether it is a branch comes with the answer
+        except (NotFound, ValidationError):
+            uncommitted = False
+    else:
+        uncommitted = repo.is_branch(ref) and repo.has_uncommitted(ref)
+    return {"pins": f"{pin_name(target)}={Pin(repo.commit_of(ref).id, uncommitted)}"}
+
+
+def _requests_made() -> int:
+    from datastore.http.engine import engine  # whoever has such a provider has loaded it
+
+    return engine().observatory.counters.requests
 
 
 def pinned_provider(target: Target, pin: Pin) -> Provider:

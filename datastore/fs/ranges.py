@@ -3,16 +3,22 @@
 Ranges that lie near each other are read as one block; all blocks of one object are of one version of it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from msgspec import Struct
 
+from datastore.bulk.reading import read_objects
 from datastore.errors import DatastoreError
 from datastore.fs.files import read_exactly
-from datastore.fs.view import Place
-from datastore.values import ByteRange
+from datastore.fs.still import StillView
+from datastore.fs.view import Place, View
+from datastore.provider import SupportsRequests
+from datastore.threads import fan_out
+from datastore.values import ByteRange, ObjectInfo
 
-__all__ = ["Block", "Ranges", "plan_ranges", "read_range"]
+__all__ = ["Block", "Ranges", "plan", "plan_ranges", "read_range"]
 
 _GAP = 1 << 16
 _LARGEST = 32 << 20
@@ -70,6 +76,47 @@ def _merged(wanted: Sequence[tuple[str, int, int, int]], gap: int) -> list[Block
     return blocks
 
 
+def plan(
+    view: View,
+    paths: Sequence[str],
+    starts: Sequence[int | None],
+    stops: Sequence[int | None],
+    *,
+    max_gap: int | None = None,
+) -> "Ranges":
+    """Return how to read these ranges; what is read in several blocks is asked for its version, all at once.
+
+    Args:
+        view: Where the paths are.
+        paths: As in `plan_ranges`.
+        starts: As in `plan_ranges`.
+        stops: As in `plan_ranges`.
+        max_gap: As in `plan_ranges`.
+    """
+    blocks = plan_ranges(paths, starts, stops, max_gap=max_gap)
+    still = StillView(view)
+    places: dict[str, Place | DatastoreError] = {}
+    versions: dict[str, ObjectInfo] = {}
+    for path in {block.path: block for block in blocks}:
+        try:
+            places[path] = still.object(path)
+        except DatastoreError as error:
+            places[path] = error
+    several = {path for path, count in Counter(block.path for block in blocks).items() if count > 1}
+    still.look(place for path in several if isinstance(place := places[path], Place))
+    for path, place in places.items():
+        if isinstance(place, DatastoreError):
+            continue
+        try:
+            version = still.head(place) if path in several else still.known(place)
+        except DatastoreError as error:
+            places[path] = error
+        else:
+            if version is not None and (path in several or isinstance(place.provider, SupportsRequests)):
+                versions[path] = version
+    return Ranges(blocks, starts=starts, stops=stops, places=places, versions=versions)
+
+
 def read_range(place: Place, wanted: ByteRange | None, *, if_match: str | None = None) -> bytes:
     """Return a range of an object, or all of it."""
     with place.provider.read(place.key, range=wanted, if_match=if_match) as reader:
@@ -85,7 +132,7 @@ class Ranges:
         starts: First byte of each wanted range.
         stops: End of each.
         places: Where each path leads, or the error that it met.
-        etags: The version of each object that is read more than once.
+        versions: What is known of objects: of each that is read more than once, and of others by chance.
     """
 
     def __init__(
@@ -95,21 +142,49 @@ class Ranges:
         starts: Sequence[int | None],
         stops: Sequence[int | None],
         places: Mapping[str, Place | DatastoreError],
-        etags: Mapping[str, str],
+        versions: Mapping[str, ObjectInfo],
     ) -> None:
         self.blocks = blocks
         self._starts = starts
         self._stops = stops
         self._places = places
-        self._etags = etags
+        self._versions = versions
+
+    def read_all(self, *, local: bool) -> list[bytes | Exception]:
+        """Return each block, or the error that came instead; in parallel, unless they are on this machine."""
+        found = self.read_bulk()
+        rest = self.rest(found)
+        found.update(zip(rest, fan_out(self.read, (self.blocks[number] for number in rest), local=local), strict=True))
+        return [found[number] for number in range(len(self.blocks))]
+
+    def read_bulk(self) -> dict[int, bytes | Exception]:
+        """Return the blocks that can be read in one bulk, or their errors, by number."""
+        found: dict[int, bytes | Exception] = {}
+        for provider, members in self._in_bulk():
+            wanted = [(info, self.blocks[number].range) for number, info in members]
+            with closing(read_objects(provider, wanted)) as results:
+                found.update((members[at][0], result) for at, result in results)
+        return found
+
+    def rest(self, found: Mapping[int, object]) -> list[int]:
+        """Return the numbers of the other blocks."""
+        return [number for number in range(len(self.blocks)) if number not in found]
+
+    def _in_bulk(self) -> list[tuple[SupportsRequests, list[tuple[int, ObjectInfo]]]]:
+        groups: dict[tuple[str, str | None], tuple[SupportsRequests, list[tuple[int, ObjectInfo]]]] = {}
+        for number, block in enumerate(self.blocks):
+            place, info = self._places[block.path], self._versions.get(block.path)
+            if isinstance(place, Place) and info is not None and isinstance(place.provider, SupportsRequests):
+                groups.setdefault(place.same[:2], (place.provider, []))[1].append((number, info))
+        return list(groups.values())
 
     def read(self, block: Block) -> bytes | DatastoreError | OSError:
         """Return a block, or the error that came instead."""
-        place = self._places[block.path]
+        place, version = self._places[block.path], self._versions.get(block.path)
         if isinstance(place, DatastoreError):
             return place
         try:
-            return read_range(place, block.range, if_match=self._etags.get(block.path))
+            return read_range(place, block.range, if_match=version and version.etag)
         except (DatastoreError, OSError) as error:
             return error
 

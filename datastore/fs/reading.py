@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from glob import has_magic
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -17,11 +17,15 @@ from fsspec.implementations.local import LocalFileSystem
 from datastore import transfer
 from datastore.errors import DatastoreError, HeadMoved, NotFound, ValidationError
 from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
-from datastore.fs.files import RangedReader, ReadFile
+from datastore.fs.fetching import fetch_bytes, fetch_files
+from datastore.fs.files import BUFFER, RangedReader, ReadFile
+from datastore.fs.footers import is_parquet
 from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_info, strip, under
-from datastore.fs.ranges import Ranges, plan_ranges, read_range
-from datastore.fs.threads import fan_out
+from datastore.fs.ranges import Ranges, plan, read_range
+from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
+from datastore.provider import SupportsRequests
+from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
 __all__ = ["Reading"]
@@ -40,8 +44,8 @@ class Reading(AsyncFileSystem):
     def info(self, path: str, **kwargs: Any) -> Info:
         """Return the details of a path; `NotFound` if nothing is there."""
         path = strip(path)
-        if not path:
-            return directory_info("")
+        if not path or self._repos(path) is not None:
+            return directory_info(path)
         place = self._view.place(path)
         found = self._view.entry(place)
         return directory_info(path) if found is None else file_info(place.base, found)
@@ -52,7 +56,12 @@ class Reading(AsyncFileSystem):
 
     def isfile(self, path: str) -> bool:
         """Tell whether there is an object."""
-        return self._type(path) == "file"
+        path = strip(path)
+        try:
+            place = self._view.place(path) if path else None
+            return place is not None and bool(place.key and (self._view.believed(place) or self._view.head(place)))
+        except NotFound:
+            return False
 
     def isdir(self, path: str) -> bool:
         """Tell whether there is a prefix or a mount."""
@@ -85,7 +94,10 @@ class Reading(AsyncFileSystem):
     def _type(self, path: str) -> str | None:
         path = strip(path)
         try:
-            found = self._view.entry(self._view.place(path)) if path else None
+            if not path or self._repos(path) is not None:
+                return "directory"
+            place = self._view.place(path)
+            found = self._view.believed(place) or self._view.entry(place)
         except NotFound:
             return None
         return "directory" if found is None else "file"
@@ -160,6 +172,8 @@ class Reading(AsyncFileSystem):
     def _children(self, path: str) -> dict[str, Info]:
         if not path:
             return {name: directory_info(name) for name in self._view.namespace.names()}
+        if (repos := self._repos(path)) is not None:
+            return {name: directory_info(name) for name in repos}
         place = self._view.place(path)
         listing = self._view.listing(place, delimiter="/")
         found = children(place.base, place.prefix, listing.objects, listing.prefixes)
@@ -171,7 +185,11 @@ class Reading(AsyncFileSystem):
         if maxdepth is not None and maxdepth < 1:
             raise ValidationError(f"maxdepth is {maxdepth}", hint="it must be at least 1")
         if not path:
-            return self._found_everywhere(maxdepth=maxdepth, withdirs=withdirs, stem=stem)
+            names = self._view.namespace.names()
+            return self._found_in(names, maxdepth=maxdepth, withdirs=withdirs, stem=stem)
+        if (repos := self._repos(path)) is not None:
+            found = self._found_in(repos, maxdepth=maxdepth, withdirs=withdirs, stem=f"{path}/{stem}")
+            return {path: directory_info(path), **found} if withdirs else found
         return self._found_below(self._view.place(path), maxdepth=maxdepth, withdirs=withdirs, stem=stem)
 
     def _found_below(self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str) -> dict[str, Info]:
@@ -192,9 +210,15 @@ class Reading(AsyncFileSystem):
             return {path: file_info(base, info)}
         return {path: directory_info(path)} if withdirs else {}
 
-    def _found_everywhere(self, *, maxdepth: int | None, withdirs: bool, stem: str) -> dict[str, Info]:
+    def _repos(self, path: str) -> list[str] | None:
+        """Return the paths of the repos in a mount that holds several; None if the path is anything else."""
+        if "/" in path or "@" in path or (store := self._view.namespace.repos_of(path)) is None:
+            return None
+        return [f"{path}/{name}" for name in store.repos()]
+
+    def _found_in(self, names: Iterable[str], *, maxdepth: int | None, withdirs: bool, stem: str) -> dict[str, Info]:
         found: dict[str, Info] = {}
-        for name in self._view.namespace.names():
+        for name in names:
             if not name.startswith(stem):
                 continue
             if withdirs:
@@ -217,9 +241,12 @@ class Reading(AsyncFileSystem):
                 raise _is_prefix(place) from None
             raise
         info = reader.info
+        details = partial(file_info, place.base, info)
+        if isinstance(place.provider, SupportsRequests):
+            return ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
         if not reader.seekable():
             reader = RangedReader(place.provider, reader, place.key)
-        return ReadFile(self, path, reader, partial(file_info, place.base, info))
+        return ReadFile(self, path, reader, details)
 
     def open_version(self, path: str, etag: str) -> ReadFile:
         """Open the version of an object that another process has open; `HeadMoved` if it is gone."""
@@ -230,8 +257,7 @@ class Reading(AsyncFileSystem):
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
         """Return the bytes of an object, or a slice of them; negative bounds count from the end."""
-        wanted = None if start is None and end is None else ByteRange(start or 0, end)
-        return read_range(self._view.object(strip(path)), wanted)
+        return read_range(self._view.object(strip(path)), _span(start, end))
 
     def cat(self, path: Paths, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """Return the bytes of one object, or of several by path; folders among them are skipped.
@@ -243,11 +269,12 @@ class Reading(AsyncFileSystem):
             kwargs: As `cat_file` takes them.
         """
         plain = as_paths(path)
-        paths = self.expand_path(plain, recursive=recursive)
+        tree, still = self.still(plain)
+        paths = tree.expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return self.cat_file(paths[0], **kwargs)
 
-        def read(one: str) -> bytes | Exception | None:
+        def read(one: str) -> bytes | DatastoreError | OSError | None:
             try:
                 return self.cat_file(one, **kwargs)
             except (NotFound, IsPrefix) as error:
@@ -255,6 +282,8 @@ class Reading(AsyncFileSystem):
             except (DatastoreError, OSError) as error:
                 return error
 
+        if still is not None:
+            return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
         results = zip(paths, fan_out(read, paths, local=self._local(paths)), strict=True)
         return settle({one: result for one, result in results if result is not None}, on_error)
 
@@ -278,8 +307,7 @@ class Reading(AsyncFileSystem):
             kwargs: Ignored.
         """
         ranges = self.ranges(paths, starts, ends, max_gap=max_gap)
-        blocks = fan_out(ranges.read, ranges.blocks, local=self._local(paths))
-        return ranges.cut(list(blocks), on_error=on_error)
+        return ranges.cut(ranges.read_all(local=self._local(paths)), on_error=on_error)
 
     def ranges(
         self,
@@ -295,18 +323,7 @@ class Reading(AsyncFileSystem):
         last = [*ends] if isinstance(ends, Iterable) else [ends] * len(plain)
         if not len(plain) == len(first) == len(last):
             raise ValidationError(f"{len(plain)} paths, {len(first)} starts and {len(last)} ends", hint="one of each")
-        blocks = plan_ranges(plain, first, last, max_gap=max_gap)
-        places: dict[str, Place | DatastoreError] = {}
-        etags: dict[str, str] = {}
-        for block in blocks:
-            try:
-                if block.path not in places:
-                    places[block.path] = self._view.object(block.path)
-                elif isinstance(place := places[block.path], Place) and block.path not in etags:
-                    etags[block.path] = self._view.head(place).etag
-            except DatastoreError as error:
-                places[block.path] = error
-        return Ranges(blocks, starts=first, stops=last, places=places, etags=etags)
+        return plan(self._view, plain, first, last, max_gap=max_gap)
 
     # downloads
 
@@ -359,11 +376,33 @@ class Reading(AsyncFileSystem):
             maxdepth: How deep.
             kwargs: As `get_file` takes them.
         """
-        local = LocalFileSystem()
-        pairs = pair(
-            self, as_paths(rpath), local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True
-        )
+        plain, local = as_paths(rpath), LocalFileSystem()
+        tree, still = self.still(plain)
+        pairs = pair(tree, plain, local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True)
+        callback.set_size(len(pairs))
+        if still is not None:
+            pairs = fetch_files(still, pairs, callback)
         self._each(self.get_file, pairs, callback, local=self._local([source for source, _ in pairs]), **kwargs)
+
+    def still(self, paths: str | list[str]) -> tuple[Self, StillView | None]:
+        """Return what a bulk verb sees the tree through: objects behind a network are asked for once in its course.
+
+        Args:
+            paths: What the verb was given; the first answers for all.
+        """
+        if not self.remote(paths):
+            return self, None
+        other, view = object.__new__(type(self)), StillView(self._view)
+        vars(other).update(vars(self), _view=view)
+        return other, view
+
+    def remote(self, paths: str | list[str]) -> bool:
+        """Tell whether objects are behind a network, and served in bulk; the first answers for all."""
+        first = next((path for path in map(strip, [paths] if isinstance(paths, str) else paths) if path), None)
+        try:
+            return first is not None and isinstance(self._view.place(first).provider, SupportsRequests)
+        except DatastoreError:  # whoever uses the path will see it
+            return False
 
     def _each(
         self,
@@ -380,7 +419,6 @@ class Reading(AsyncFileSystem):
             with callback.branched(*names) as child:
                 verb(*names, callback=child, **kwargs)
 
-        callback.set_size(len(pairs))
         for _ in callback.wrap(fan_out(one, pairs, local=local)):
             pass
 
@@ -391,6 +429,10 @@ class Reading(AsyncFileSystem):
             return first is None or self._view.place(first).provider.capabilities.local
         except DatastoreError:  # whoever uses the path will see it
             return True
+
+
+def _span(start: int | None = None, end: int | None = None, **_: object) -> ByteRange | None:
+    return None if start is None and end is None else ByteRange(start or 0, end)
 
 
 def _is_prefix(place: Place) -> IsPrefix:

@@ -22,15 +22,16 @@ from datastore.errors import AlreadyExists, InvalidURL, NotFound, UnsupportedOpe
 from datastore.fs.coroutines import Coroutines
 from datastore.fs.files import ReadFile, WriteFile, appending_writer, open_writer
 from datastore.fs.paths import strip
-from datastore.fs.pins import format_pins, parse_pins, pins_of
+from datastore.fs.pins import format_pins, options_of, parse_pins
+from datastore.fs.sending import attributes_of
 from datastore.fs.view import View
-from datastore.fs.writing import attributes_of
+from datastore.provider import SupportsPresign
 from datastore.urls import SCHEME
 from datastore.values import CREATE, OVERWRITE
 
 __all__ = ["DatastoreFileSystem"]
 
-_OPTIONS = ("asynchronous", "batch_size", "handle", "pins", "skip_instance_cache")
+_OPTIONS = ("asynchronous", "batch_size", "handle", "once", "pins", "skip_instance_cache")
 _CHAINED = ("fo", "target_options", "target_protocol")
 
 
@@ -45,7 +46,7 @@ class _Instances(type(AbstractFileSystem)):
         options = {name: value for name, value in kwargs.items() if name in _OPTIONS and value is not None}
         if isinstance(options.get("pins"), Mapping):
             options["pins"] = format_pins(parse_pins(options["pins"]))
-        if options.get("pins"):
+        if options.get("pins") or options.get("once"):
             options["skip_instance_cache"] = True  # one for each commit that was ever read would pile up
         return super().__call__(**options)  # pyright: ignore[reportUnknownVariableType]
 
@@ -66,6 +67,8 @@ class DatastoreFileSystem(Coroutines, metaclass=_Instances):
             commit until something is written to the ref through this instance.
         asynchronous: Whether the coroutines are used directly, inside a running loop.
         batch_size: How many coroutines the bulk verbs of asynchronous use run at once.
+        once: Whether it serves one call, such as `pd.read_parquet(url)`: what it has seen of an object is then taken
+            for true for some seconds, unless something is written through this instance.
         ignored: fsspec's configuration may name what other file systems know.
     """
 
@@ -79,12 +82,13 @@ class DatastoreFileSystem(Coroutines, metaclass=_Instances):
         *,
         asynchronous: bool = False,
         batch_size: int | None = None,
+        once: bool = False,
         **ignored: Any,
     ) -> None:
         # As if asynchronous: otherwise fsspec starts its event loop thread, also when nobody needs it.
         super().__init__(asynchronous=True, batch_size=batch_size, use_listings_cache=False)
         self.asynchronous = asynchronous
-        self._view = View(handle, pins)
+        self._view = View(handle, pins, once=once or bool(pins))
 
     # identity
 
@@ -120,7 +124,12 @@ class DatastoreFileSystem(Coroutines, metaclass=_Instances):
         return f"<{type(self).__name__} {self.pins}>" if self._view.pins else f"<{type(self).__name__}>"
 
     def __reduce__(self) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        options = {"handle": self._view.handle, "pins": self.pins, "asynchronous": self.asynchronous or None}
+        options = {
+            "handle": self._view.handle,
+            "pins": self.pins,
+            "asynchronous": self.asynchronous,
+            "once": self._view.once,
+        }
         return _rebuild, (type(self), {name: value for name, value in options.items() if value})
 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
@@ -146,8 +155,7 @@ class DatastoreFileSystem(Coroutines, metaclass=_Instances):
     @staticmethod
     def _get_kwargs_from_urls(path: Any) -> dict[str, Any]:
         # fsspec calls it once for each top-level call: here the moving ref is resolved.
-        pins = pins_of(namespace.current(), strip(stringify_path(path)))
-        return {"pins": format_pins(pins)} if pins else {}
+        return options_of(namespace.current(), strip(stringify_path(path)))
 
     # files
 
@@ -239,9 +247,12 @@ class DatastoreFileSystem(Coroutines, metaclass=_Instances):
         raise _no_transaction()
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> str:
-        """Not here: no store so far hands out signed URLs."""
-        message = f"no signed URL for {self._strip_protocol(path)!r}: its store is not reached by HTTP"
-        raise UnsupportedOperation(message, hint="fs.get downloads it")
+        """Return a URL with which anybody may read an object until it expires, after so many seconds."""
+        place = self._view.object(self._strip_protocol(path))
+        if not isinstance(place.provider, SupportsPresign):
+            message = f"no signed URL for {place.path!r}: its store does not hand out any"
+            raise UnsupportedOperation(message, hint="fs.get downloads it")
+        return place.provider.presign("GET", place.key, expires=expiration).url
 
 
 def _no_transaction() -> UnsupportedOperation:

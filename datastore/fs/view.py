@@ -1,9 +1,11 @@
 """What the file system sees at a path: the provider behind it, the object or prefix there, and what is under it.
 
-Infos, listings and small objects of a commit are remembered for good, within bounds; nothing else is remembered.
+Infos, listings and small objects of a commit are remembered for good, within bounds; of what may change, a view that
+serves one call remembers for some seconds what it has seen, and every other view nothing.
 """
 
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -14,11 +16,12 @@ from msgspec import Struct
 from datastore import namespace
 from datastore.errors import NotFound
 from datastore.fs.files import read_exactly
+from datastore.fs.opening import Here, Remote, open_remote, reader_over
 from datastore.fs.paths import IsPrefix, join
 from datastore.fs.pins import Pins, parse_pins, pin_name, pinned_provider
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, Reader
+from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.streams import BytesReader
 from datastore.values import ObjectInfo
 
@@ -30,6 +33,8 @@ _LISTINGS = 16
 _LISTING_NAMES = 5_000
 _OBJECTS = 32
 _OBJECT_SIZE = 1 << 20
+_BELIEVED = 5.0
+"""Seconds; pandas asks for a Parquet file's info, twice if it is a file, and opens it twice, all for one call."""
 
 _V = TypeVar("_V")
 
@@ -80,16 +85,21 @@ class View:
     Args:
         handle: Where the namespace of another process is, as JSON; None takes the current one at each call.
         pins: As text or mapping.
+        once: Whether it serves one call, and takes what it has seen for true for so long.
     """
 
-    def __init__(self, handle: str | None = None, pins: str | Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, handle: str | None = None, pins: str | Mapping[str, str] | None = None, *, once: bool = False
+    ) -> None:
         self._handle = handle
         self._other: Namespace | None = None
         self.pins: Pins = parse_pins(pins)
         self._commits: _Kept[tuple[Namespace, Place]] = _Kept(_COMMITS)
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
-        self._objects: _Kept[tuple[ObjectInfo, bytes]] = _Kept(_OBJECTS)
+        self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
+        self.once = once
+        self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
 
     @property
     def namespace(self) -> Namespace:
@@ -112,17 +122,19 @@ class View:
         """
         head, _, key = path.partition("/")
         if not live and "::" not in key:
-            for seen, known in self._commits.get(head):
-                if seen is self.namespace:
-                    return msgspec.structs.replace(known, key=key)
+            repo, _, rest = key.partition("/")
+            for base, below in ((head, key), (f"{head}/{repo}", rest)):  # a mount's name, or that of a repo in it
+                for seen, known in self._commits.get(base):
+                    if seen is self.namespace:
+                        return msgspec.structs.replace(known, key=below)
         target = self.namespace.target(path)
         pin = None if live or not self.pins or target.versioned is None else self.pins.get(pin_name(target))
         if pin is None:
             place = _place(path, target, target.provider, target.ref)
         else:
             place = _place(path, target, pinned_provider(target, pin), None if pin.uncommitted else pin.commit)
-        if place.snapshot is not None and place.base == head and not live:
-            self._commits.put(head, (self.namespace, place))
+        if place.snapshot is not None and not place.base.endswith("/") and not live:
+            self._commits.put(place.base, (self.namespace, place))
         return place
 
     def object(self, path: str, *, live: bool = False) -> Place:
@@ -134,6 +146,7 @@ class View:
 
     def wrote(self, place: Place) -> None:
         """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
+        self._seen.clear()
         if self.pins and self.pins.pop(pin_name(place.target), None):
             self._commits.clear()
 
@@ -150,22 +163,38 @@ class View:
 
     def head(self, place: Place) -> ObjectInfo:
         """Return the object at a place; a prefix is `NotFound`, too."""
-        if place.snapshot is not None:
-            for known in self._infos.get((place.snapshot, place.key)):
-                if known is not None:
-                    return known
-        return place.provider.head(place.key)
+        known = self.known(place)
+        if known is not None:
+            return known
+        found = place.provider.head(place.key)
+        self._saw(place, found)
+        return found
+
+    def known(self, place: Place) -> ObjectInfo | None:
+        """Return the object at a place if it cannot have changed since it was seen; asks nobody."""
+        known = () if place.snapshot is None else self._infos.get((place.snapshot, place.key))
+        return known[0] if known else None
+
+    def believed(self, place: Place) -> ObjectInfo | None:
+        """Return the object at a place if it was seen during this call; asks nobody."""
+        for when, info in self._seen.get((place.base, place.key)):
+            if time.monotonic() - when < _BELIEVED:
+                return info
+        return self.known(place)
 
     def read(self, place: Place, *, if_match: str | None = None) -> Reader:
         """Open an object; small ones of a commit stay in memory.
 
         pyarrow opens each file twice: for its schema, then for its data.
         """
+        if isinstance(place.provider, SupportsRequests):
+            return self._read_remote(place, place.provider, if_match)
         if place.snapshot is None or if_match is not None:
             return place.provider.read(place.key, if_match=if_match)
         key = (place.snapshot, place.key)
-        for info, data in self._objects.get(key):
-            return BytesReader(info, data)
+        for info, here in self._objects.get(key):
+            if isinstance(here, bytes):
+                return BytesReader(info, here)
         reader = place.provider.read(place.key)
         if reader.info.size > _OBJECT_SIZE:
             return reader
@@ -173,6 +202,26 @@ class View:
             found = reader.info, read_exactly(reader, reader.info.size)
         self._objects.put(key, found)
         return BytesReader(*found)
+
+    def _read_remote(self, place: Place, provider: Remote, if_match: str | None) -> Reader:
+        key = (place.snapshot or place.base, place.key)
+        known = self.believed(place) if if_match is None else None
+        if known is not None:
+            for info, here in self._objects.get(key):
+                if info.etag == known.etag:
+                    return reader_over(provider, info, here)
+        lasting = place.snapshot is not None
+        reader, here = open_remote(provider, place.key, known=known, lasting=lasting, if_match=if_match)
+        if here is not None and (self.once or lasting):
+            self._objects.put(key, (reader.info, here))
+        self._saw(place, reader.info)
+        return reader
+
+    def _saw(self, place: Place, found: ObjectInfo) -> None:
+        if place.snapshot is not None:
+            self._infos.put((place.snapshot, place.key), found)
+        elif self.once and isinstance(place.provider, SupportsRequests):
+            self._seen.put((place.base, place.key), (time.monotonic(), found))
 
     def is_prefix(self, place: Place) -> bool:
         """Tell whether something is under a place with a key."""
@@ -217,13 +266,14 @@ class View:
         self._infos.clear()
         self._listings.clear()
         self._objects.clear()
+        self._seen.clear()
 
     def _entry(self, place: Place) -> ObjectInfo | None:
         if not place.key:
             self.require(place)
             return None
         try:
-            return place.provider.head(place.key)
+            return self.head(place)
         except NotFound:
             if self.is_prefix(place):
                 return None

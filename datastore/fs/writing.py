@@ -15,12 +15,13 @@ from datastore.errors import AlreadyExists, NotFound, UnsupportedOperation, Vali
 from datastore.fs.bulk import Paths, as_paths, deletion_error, local_paths, pair
 from datastore.fs.paths import IsPrefix, strip
 from datastore.fs.reading import Reading
-from datastore.fs.threads import fan_out
-from datastore.fs.view import Place
+from datastore.fs.sending import attributes_of, put_mode, send
+from datastore.fs.view import Place, View
 from datastore.provider import SupportsImport
-from datastore.values import CREATE, OVERWRITE, Attributes, PutMode
+from datastore.threads import fan_out
+from datastore.values import OVERWRITE, PutMode
 
-__all__ = ["Writing", "attributes_of"]
+__all__ = ["Writing"]
 
 
 class Writing(Reading):
@@ -39,12 +40,16 @@ class Writing(Reading):
         """
         place = self._view.object(strip(path), live=True)
         body = value if isinstance(value, bytes) else memoryview(value)
-        place.provider.put(place.key, body, mode=_put_mode(mode), attributes=attributes_of(kwargs))
+        place.provider.put(place.key, body, mode=put_mode(mode), attributes=attributes_of(kwargs))
         self._view.wrote(place)
 
     def pipe(self, path: str | Mapping[str, Any], value: Any = None, **kwargs: Any) -> None:
         """Write one object, or several given as a mapping of path to bytes."""
         items = path if isinstance(path, Mapping) else {path: value}
+        if len(items) > 1:
+            wanted = [(data if isinstance(data, bytes) else bytes(data), name) for name, data in items.items()]
+            if send(self._view, wanted, callback=DEFAULT_CALLBACK, options=kwargs):
+                return
         for _ in fan_out(lambda one: self.pipe_file(*one, **kwargs), items.items(), local=self._local(items)):
             pass
 
@@ -58,7 +63,7 @@ class Writing(Reading):
         place = self._view.object(strip(rpath), live=True)
         size = Path(lpath).stat().st_size
         callback.set_size(size)
-        place.provider.put(place.key, Path(lpath), mode=_put_mode(mode), attributes=attributes_of(kwargs))
+        place.provider.put(place.key, Path(lpath), mode=put_mode(mode), attributes=attributes_of(kwargs))
         self._view.wrote(place)
         callback.relative_update(size)
 
@@ -84,8 +89,19 @@ class Writing(Reading):
         pairs = pair(
             LocalFileSystem(), local_paths(lpath), self, as_paths(rpath), recursive=recursive, maxdepth=maxdepth
         )
-        if kwargs or not self._import(pairs, callback):
-            self._each(self.put_file, pairs, callback, local=self._local(target for _, target in pairs), **kwargs)
+        callback.set_size(len(pairs))
+        if self._send(pairs, callback, kwargs) or (not kwargs and self._import(pairs, callback)):
+            return
+        self._each(self.put_file, pairs, callback, local=self._local(target for _, target in pairs), **kwargs)
+
+    def _send(self, pairs: Sequence[tuple[str, str]], callback: Any, options: Mapping[str, Any]) -> bool:
+        if not self.remote([target for _, target in pairs[:1]]):
+            return False
+        files = [(Path(source), target) for source, target in pairs if not Path(source).is_dir()]
+        sent = send(self._view, files, callback=callback, options=options)
+        if sent:  # folders exist by what is in them
+            callback.relative_update(len(pairs) - len(files))
+        return sent
 
     def _import(self, pairs: Sequence[tuple[str, str]], callback: Any) -> bool:
         files = [(Path(source), target) for source, target in pairs if not Path(source).is_dir()]
@@ -119,7 +135,7 @@ class Writing(Reading):
     ) -> None:
         """Copy one object with its attributes, within or between mounts, by the cheapest way; of a prefix, nothing."""
         source = self._view.place(strip(path1))
-        self._copy_one(source, self._view.place(strip(path2), live=True), callback, mode=_put_mode(mode))
+        self._copy_one(source, self._view.place(strip(path2), live=True), callback, mode=put_mode(mode))
 
     def copy(
         self,
@@ -142,7 +158,9 @@ class Writing(Reading):
             callback: Is told the number of objects; its branches are told the bytes.
             kwargs: As `cp_file` takes them.
         """
-        pairs = pair(self, as_paths(path1), self, as_paths(path2), recursive=recursive, maxdepth=maxdepth)
+        plain = as_paths(path1)
+        tree, still = self.still(plain)
+        pairs = pair(tree, plain, self, as_paths(path2), recursive=recursive, maxdepth=maxdepth)
         strict = on_error == "raise" if on_error else not recursive
 
         def copy(source: str, target: str, **options: Any) -> None:
@@ -152,7 +170,13 @@ class Writing(Reading):
                 if strict:
                     raise
 
-        self._each(copy, pairs, callback, local=self._local(source for source, _ in pairs), **kwargs)
+        callback.set_size(len(pairs))
+        if still is not None:  # prefixes need no copy, and these are known to be some
+            objects = [names for names in pairs if still.seen(still.place(strip(names[0]))) != (None,)]
+            callback.relative_update(len(pairs) - len(objects))
+            pairs = objects
+        local = self._local(source for source, _ in pairs) and self._local(target for _, target in pairs)
+        self._each(copy, pairs, callback, local=local, **kwargs)
 
     def mv(
         self,
@@ -172,14 +196,16 @@ class Writing(Reading):
                 f"{source!r} is a prefix or a pattern for prefixes", hint="recursive=True moves all under it"
             )
         moves = self._moves(pairs)
-        copied: list[Place] = []
         callback.set_size(len(moves))
-        for place, to in moves:
+
+        def copy(move: tuple[Place, Place]) -> Place | None:
+            place, to = move
             with callback.branched(place.path, to.path) as child:
-                if self._copy_one(place, to, child):
-                    copied.append(place)
-            callback.relative_update(1)
-        self._delete([(place, [place.key]) for place in copied])
+                return place if self._copy_one(place, to, child) else None
+
+        local = all(place.provider.capabilities.local for place in moves[0]) if moves else True
+        copied = list(callback.wrap(fan_out(copy, moves, local=local)))
+        self._delete([(place, [place.key]) for place in copied if place is not None])
 
     def _moves(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[Place, Place]]:
         found = [(self._view.place(strip(a), live=True), self._view.place(strip(b), live=True)) for a, b in pairs]
@@ -221,10 +247,14 @@ class Writing(Reading):
         """
         plain = as_paths(path)
         self._unpin(plain)
-        names = self.expand_path(plain)
-        places = [self._view.place(name, live=True) for name in names]
+        tree, still = self.still(plain)
+        names = tree.expand_path(plain)
+        view = still or self._view
+        places = [view.place(name, live=True) for name in names]
         local = self._local(names)
-        keys = fan_out(lambda place: self._doomed(place, recursive=recursive, maxdepth=maxdepth), places, local=local)
+        if still is not None:
+            still.look(places)
+        keys = fan_out(lambda place: _doomed(view, place, recursive=recursive, maxdepth=maxdepth), places, local=local)
         self._delete(list(zip(places, keys, strict=True)))
 
     def rm_file(self, path: str) -> None:
@@ -239,25 +269,6 @@ class Writing(Reading):
                 message = f"{path or 'the root'!r} is not removed by a file system"
                 raise UnsupportedOperation(message, hint="ds.delete_repo or repo.delete_branch")
             raise OSError(errno.ENOTEMPTY, "objects are under this prefix", path)
-
-    def _doomed(self, place: Place, *, recursive: bool, maxdepth: int | None) -> list[str]:
-        keys: list[str] = []
-        if recursive:
-            keys = [info.key for info in self._view.listing(place).objects]
-            if maxdepth is not None:
-                keys = [key for key in keys if key[len(place.prefix) :].count("/") < maxdepth]
-        try:
-            if place.key:
-                place.provider.head(place.key)
-                keys.append(place.key)
-        except NotFound:
-            if recursive and keys:
-                return keys
-            if not self._view.is_prefix(place):
-                raise
-        if not keys and not recursive:
-            raise IsPrefix(f"{place.path!r} is a prefix or mount", hint="recursive=True deletes all that is under it")
-        return keys
 
     def _delete(self, doomed: Iterable[tuple[Place, Sequence[str]]]) -> None:
         batches: dict[tuple[str, str | None], tuple[Place, list[str]]] = {}
@@ -306,17 +317,24 @@ class Writing(Reading):
             raise AlreadyExists(f"{path!r} exists")
 
 
-def attributes_of(options: Mapping[str, Any]) -> Attributes | None:
-    """Return `content_type` and `metadata` among the options of a verb; None if neither is given."""
-    if not {"content_type", "metadata"} & options.keys():
-        return None
-    return Attributes(content_type=options.get("content_type"), metadata=options.get("metadata") or {})
-
-
-def _put_mode(mode: str) -> PutMode:
-    if mode not in {OVERWRITE, CREATE}:
-        raise ValidationError(f"mode {mode!r}", hint="'overwrite' or 'create'")
-    return CREATE if mode == CREATE else OVERWRITE
+def _doomed(view: View, place: Place, *, recursive: bool, maxdepth: int | None) -> list[str]:
+    keys: list[str] = []
+    if recursive:
+        keys = [info.key for info in view.listing(place).objects]
+        if maxdepth is not None:
+            keys = [key for key in keys if key[len(place.prefix) :].count("/") < maxdepth]
+    try:
+        if place.key:
+            view.head(place)
+            keys.append(place.key)
+    except NotFound:
+        if recursive and keys:
+            return keys
+        if not view.is_prefix(place):
+            raise
+    if not keys and not recursive:
+        raise IsPrefix(f"{place.path!r} is a prefix or mount", hint="recursive=True deletes all that is under it")
+    return keys
 
 
 def _one_object(a: Place, b: Place) -> bool:

@@ -87,6 +87,25 @@ def _count(monkeypatch, cls, verb, counter):
 
 
 @pytest.fixture
+def cloud():
+    """An S3 server that fails by script; the mount "cloud" is its bucket "bucket"."""
+    from datastore.testing.scripted_s3 import ScriptedS3
+
+    with ScriptedS3() as server:
+        keys = {"access_key_id": "key", "secret_access_key": "secret"}
+        ds.mount("cloud", "s3", bucket="bucket", endpoint=server.endpoint, region="us-east-1", **keys)
+        yield server
+
+
+@pytest.fixture
+def s3(versitygw):
+    """The path of an empty bucket on a real S3 server."""
+    keys = {"access_key_id": versitygw.access_key, "secret_access_key": versitygw.secret_key}
+    ds.mount("gate", "s3", bucket=versitygw.new_bucket(), endpoint=versitygw.endpoint, region=versitygw.region, **keys)
+    return "gate"
+
+
+@pytest.fixture
 def wrapped(monkeypatch):
     """Put a wrapper around the providers of the memory mounts: `wrapped(Wrapper)`."""
     from datastore.providers import memory

@@ -1,5 +1,17 @@
 """What several of these tests need."""
 
+from contextlib import contextmanager
+
+from datastore.http.observe import observed
+
+
+@contextmanager
+def requests_to(address):
+    """Collect the requests of the block that go to one server or bucket; others may still have some on their way."""
+    with observed() as seen:
+        yield seen
+    seen[:] = [exchange for exchange in seen if address in exchange.url]
+
 
 class Wrapper:
     """A provider that passes everything on; subclasses change one thing."""

@@ -8,7 +8,7 @@ import pytest
 
 from datastore.errors import NotFound
 from datastore.fs.system import DatastoreFileSystem
-from datastore.fs.threads import fan_out, in_thread
+from datastore.threads import fan_out, in_thread
 
 DATA = bytes(range(256)) * 4
 

@@ -336,7 +336,7 @@ def test_every_plan_gives_the_slices_of_python(wanted, gap):
     paths, starts, stops = [w[0] for w in wanted], [w[1] for w in wanted], [w[2] for w in wanted]
     blocks = plan_ranges(paths, starts, stops, max_gap=gap)
     read = [data[slice(*block.range.bounds(len(data)))] for block in blocks]
-    ranges = Ranges(blocks, starts=starts, stops=stops, places={}, etags={})
+    ranges = Ranges(blocks, starts=starts, stops=stops, places={}, versions={})
     assert ranges.cut(read, on_error="raise") == [data[start:stop] for _, start, stop in wanted]
     assert len(blocks) <= len(wanted)
 

@@ -1,14 +1,15 @@
-"""The threads of the file system: one bounded pool for each process.
+"""Threads for calls that wait for a network: one bounded pool for each process.
 
-asyncio's own pool has 6 threads on two cores; requests that wait for a network want more.
+asyncio's own pool has 6 threads on two cores; such calls want more.
 """
 
 import asyncio
 import contextvars
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -35,7 +36,7 @@ class _Pool:
     def executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(_LIMIT, thread_name_prefix="datastore-fs", initializer=self._enter)
+                self._executor = ThreadPoolExecutor(_LIMIT, thread_name_prefix="datastore", initializer=self._enter)
             return self._executor
 
     def _enter(self) -> None:
@@ -63,7 +64,8 @@ def fan_out(call: Callable[[_T], _R], items: Iterable[_T], *, local: bool) -> It
     """Yield the results of a call for each item, in order; in parallel where the calls wait for a network.
 
     Only the outermost call fans out: inside the pool it goes one by one, otherwise threads would wait for threads that
-    never come.
+    never come. Items are drawn as threads get free. If a call fails, no other begins, and those that have begun end
+    before the error is raised.
 
     Args:
         call: What to do; must not mind which thread it runs in.
@@ -72,9 +74,23 @@ def fan_out(call: Callable[[_T], _R], items: Iterable[_T], *, local: bool) -> It
     """
     if local or _pool.inside:
         return map(call, items)
+    return _in_parallel(call, items)
+
+
+def _in_parallel(call: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
     context = contextvars.copy_context()
 
     def here(item: _T) -> _R:
         return context.copy().run(call, item)
 
-    return _pool.executor().map(here, items)
+    executor = _pool.executor()
+    pending: deque[Future[_R]] = deque()
+    try:
+        for item in items:
+            pending.append(executor.submit(here, item))
+            if len(pending) >= 2 * _LIMIT:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        wait([future for future in pending if not future.cancel()])

@@ -1,0 +1,143 @@
+"""Where the bytes of an object go when it comes: into memory, or into a file that appears when it is complete."""
+
+import io
+from typing import Final, Protocol, TypeVar
+
+from datastore.calls import FileSlice
+from datastore.errors import IntegrityError
+from datastore.partfile import PartFile, check_content
+from datastore.values import ObjectInfo, digest_of
+
+__all__ = ["Arrival", "BytesArrival", "FileArrival"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+_PIECE: Final = 8 << 20
+_SMALL: Final = 1 << 20
+
+
+class Arrival(Protocol[T_co]):
+    """What is wanted of one object, and what becomes of it. Nothing is opened before the first byte is asked for.
+
+    Attributes:
+        info: The object.
+        start: First byte that is wanted.
+        stop: End, exclusive.
+        whole: Bytes up to which it comes in one piece, through memory.
+    """
+
+    info: ObjectInfo
+    start: int
+    stop: int
+    whole: int
+
+    def taken(self, data: bytes) -> T_co:
+        """Take everything in one piece, and return the result."""
+        ...
+
+    def sink(self, start: int, stop: int) -> FileSlice | memoryview:
+        """Return where a part goes, in positions within the object."""
+        ...
+
+    def filled(self) -> T_co:
+        """All parts are in their sinks: return the result."""
+        ...
+
+    def drop(self) -> None:
+        """Leave nothing behind; harmless when it is complete."""
+        ...
+
+
+class BytesArrival:
+    """Bytes in memory.
+
+    Args:
+        info: The object.
+        start: First byte that is wanted.
+        stop: End, exclusive.
+    """
+
+    __slots__ = ("_buffer", "_view", "info", "start", "stop", "whole")
+
+    def __init__(self, info: ObjectInfo, *, start: int, stop: int) -> None:
+        self.info = info
+        self.start = start
+        self.stop = stop
+        self.whole = _PIECE
+        self._buffer: io.BytesIO | None = None
+        self._view: memoryview | None = None
+
+    def taken(self, data: bytes) -> bytes:
+        """Return the bytes as they came."""
+        _check_size(self.info, len(data), self.stop - self.start)
+        return data
+
+    def sink(self, start: int, stop: int) -> memoryview:
+        """Return part of one buffer for everything."""
+        if self._buffer is None or self._view is None:
+            self._buffer = io.BytesIO(bytes(self.stop - self.start))
+            self._view = self._buffer.getbuffer()
+        return self._view[start - self.start : stop - self.start]
+
+    def filled(self) -> bytes:
+        """Return the buffer's bytes, without a copy."""
+        buffer = self._buffer or io.BytesIO()
+        self.drop()
+        return buffer.getvalue()
+
+    def drop(self) -> None:
+        """Forget the buffer."""
+        self._buffer = self._view = None
+
+
+class FileArrival:
+    """A file that appears whole or not at all.
+
+    Args:
+        info: The object, all of which is wanted.
+        target: The file, as `landing_of` tells it, in a folder that exists; what is there is replaced.
+    """
+
+    __slots__ = ("_file", "_target", "info", "start", "stop", "whole")
+
+    def __init__(self, info: ObjectInfo, target: str) -> None:
+        self.info = info
+        self.start = 0
+        self.stop = info.size
+        self.whole = _SMALL
+        self._target = target
+        self._file: PartFile | None = None
+
+    def taken(self, data: bytes) -> None:
+        """Write a small object."""
+        _check_size(self.info, len(data), self.stop)
+        if self.info.digest is not None and digest_of(data) != self.info.digest:
+            raise IntegrityError(f"object {self.info.key!r} has other bytes than its digest says", hint="try again")
+        file = self._opened()
+        file.write(data)
+        file.publish()
+
+    def sink(self, start: int, stop: int) -> FileSlice:
+        """Return part of the file, which is made with the first one."""
+        return FileSlice(self._opened().fd, start, stop - start)
+
+    def filled(self) -> None:
+        """Give the file its name."""
+        file = self._opened()
+        check_content(file.fd, self.info)
+        file.publish()
+
+    def drop(self) -> None:
+        """Delete the file, if it has no name yet."""
+        if self._file is not None:
+            self._file.discard()
+
+    def _opened(self) -> PartFile:
+        if self._file is None:
+            self._file = PartFile(self._target)
+        return self._file
+
+
+def _check_size(info: ObjectInfo, size: int, wanted: int) -> None:
+    if size != wanted:
+        raise IntegrityError(f"object {info.key!r} gave {size} bytes of {wanted}", hint="try again")

@@ -1,0 +1,148 @@
+"""Downloads and reads of many paths, whose objects are known from a listing, in one bulk."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fsspec.callbacks import NoOpCallback
+from msgspec import Struct
+
+from datastore import transfer
+from datastore.bulk.gathering import Failure
+from datastore.bulk.reading import download_objects, read_objects
+from datastore.errors import HeadMoved
+from datastore.fs.paths import strip
+from datastore.fs.still import StillView
+from datastore.fs.view import Place
+from datastore.threads import fan_out
+from datastore.values import ByteRange, ObjectInfo
+
+__all__ = ["Branches", "fetch_bytes", "fetch_files"]
+
+
+class Branches:
+    """Tells fsspec's callbacks how far each of many files is, in the caller's thread.
+
+    Args:
+        callback: Is told of files; its branches of bytes.
+        names: Source and target of each file.
+        sizes: Bytes of each file, where they are known before.
+    """
+
+    def __init__(self, callback: Any, names: Sequence[tuple[str, str]], sizes: Sequence[int] = ()) -> None:
+        self._callback = callback
+        self._names = names
+        self._sizes = sizes
+        self._silent = type(callback) is NoOpCallback
+        self._open: dict[int, Any] = {}
+
+    def told(self, number: int, size: int) -> None:
+        """Learn that a file has some bytes more."""
+        if not self._silent:
+            self._branch(number).relative_update(size)
+
+    def over(self, number: int) -> None:
+        """Learn that a file is complete."""
+        if not self._silent:
+            self._branch(number).close()
+            del self._open[number]
+            self._callback.relative_update(1)
+
+    def _branch(self, number: int) -> Any:
+        branch = self._open.get(number)
+        if branch is None:
+            branch = self._open[number] = self._callback.branched(*self._names[number])
+            if self._sizes:
+                branch.set_size(self._sizes[number])
+        return branch
+
+
+class _File(Struct, frozen=True):
+    """One download: where its object is and what is known of it, and its paths there and here."""
+
+    place: Place
+    info: ObjectInfo
+    names: tuple[str, str]
+
+
+def fetch_files(view: StillView, pairs: Iterable[tuple[str, str]], callback: Any) -> list[tuple[str, str]]:
+    """Download the objects of which enough is known, and make folders for prefixes.
+
+    Args:
+        view: Has seen the objects.
+        pairs: Path and local path of each.
+        callback: Is told of each that is over; its branches of bytes.
+
+    Returns:
+        The pairs of which nothing is known.
+
+    Raises:
+        DatastoreError, OSError: The first that a download met. What is complete by then stays; nothing else does.
+    """
+    groups: dict[tuple[str, str | None], list[_File]] = {}
+    folders: list[str] = []
+    unknown: list[tuple[str, str]] = []
+    for names in pairs:
+        place = view.place(strip(names[0]))
+        seen = view.seen(place)
+        if not seen or view.remote(place) is None:
+            unknown.append(names)
+        elif seen[0] is None:
+            folders.append(names[1])
+        else:
+            groups.setdefault(place.same[:2], []).append(_File(place, seen[0], names))
+    for files in groups.values():
+        _download(files, callback)
+    for folder in folders:  # most were made on the way
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        callback.relative_update(1)
+    return unknown
+
+
+def _download(files: Sequence[_File], callback: Any) -> None:
+    branches = Branches(callback, [file.names for file in files], [file.info.size for file in files])
+    wanted = [(file.info, file.names[1]) for file in files]
+    with closing(download_objects(files[0].place.provider, wanted, told=branches.told)) as results:
+        for number, error in results:
+            file = files[number]
+            if isinstance(error, HeadMoved):  # written since it was listed: as it is now
+                transfer.download_object(file.place.provider, file.place.key, Path(file.names[1]))
+            elif error is not None:
+                raise error
+            branches.over(number)
+
+
+def fetch_bytes(
+    view: StillView, paths: Sequence[str], span: ByteRange | None, alone: Callable[[str], bytes | Failure | None]
+) -> dict[str, bytes | Failure]:
+    """Return the bytes of each path, or the error that came instead; prefixes are left out.
+
+    Args:
+        view: Has seen some of the objects.
+        paths: The objects.
+        span: Which bytes.
+        alone: Reads one of which nothing is known, or that was written since it was seen; None for a prefix.
+    """
+    found: dict[str, bytes | Failure | None] = dict.fromkeys(paths)
+    groups: dict[tuple[str, str | None], list[tuple[str, Place, ObjectInfo]]] = {}
+    rest: list[str] = []
+    for path in paths:
+        place = view.place(path)
+        seen = view.seen(place)
+        if not seen or view.remote(place) is None:
+            rest.append(path)
+        elif seen[0] is not None:
+            groups.setdefault(place.same[:2], []).append((path, place, seen[0]))
+    for group in groups.values():
+        provider = view.remote(group[0][1])
+        assert provider is not None  # noqa: S101 - nothing else was let in
+        with closing(read_objects(provider, [(info, span) for _, _, info in group])) as results:
+            for number, result in results:
+                path = group[number][0]
+                if isinstance(result, HeadMoved):
+                    rest.append(path)
+                else:
+                    found[path] = result
+    found.update(zip(rest, fan_out(alone, rest, local=False), strict=True))
+    return {path: result for path, result in found.items() if result is not None}
