@@ -1,8 +1,11 @@
 """Keeps the examples in docstrings apart: from the helpers of tests, and from the stores of whoever runs them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 TESTS = Path(__file__).parent / "tests"
 
@@ -14,9 +17,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.fixture(autouse=True)
-def _own_place_for_docstring_examples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_place_for_docstring_examples(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     if not isinstance(request.node, pytest.DoctestItem):
+        yield
         return
+    from datastore.namespace import reset_current
+
     folder: Path = request.getfixturevalue("tmp_path")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
+    reset_current()
+    yield
+    reset_current()

@@ -23,6 +23,7 @@ from datastore.namespace import current
 from datastore.notebook.markup import size_text
 from datastore.repository import Repo
 from datastore.urls import DatasetURL
+from datastore.values import same_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +245,7 @@ class _Story:
         branch = self.repo.branch("try")
         with _timed() as took:
             dropped = branch.reset()
-        same = branch.objects.head(subject.key).digest == self._main.objects.head(subject.key).digest
+        same = same_object(branch.objects.head(subject.key), self._main.objects.head(subject.key))
         self._say(f"branch.reset() dropped {dropped} uncommitted change in {took}.")
         self._say(f"Same bytes as on main: {'yes' if same else 'NO'}.")
 
@@ -289,7 +290,7 @@ class _Story:
             self._say(
                 f'We take the branch\'s version: choose={{{subject.key!r}: "source"}}; merge {merged.id[:8]} in {took}.'
             )
-        same = self._main.objects.head(subject.key).digest == self.repo.versioned.at(good.id).head(subject.key).digest
+        same = same_object(self._main.objects.head(subject.key), self.repo.versioned.at(good.id).head(subject.key))
         self._say(f"main now has what 'try' had: {'yes' if same else 'NO'}.")
 
     def travel(self, subject: _Subject) -> None:

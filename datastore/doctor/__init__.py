@@ -15,7 +15,7 @@ from datastore.doctor.sharing import SHARING
 from datastore.errors import DatastoreError
 from datastore.namespace import current
 from datastore.probing import Finding
-from datastore.provider import Provider, SupportsBuckets, SupportsCheck, SupportsRepos, SupportsVersioning
+from datastore.provider import Provider, SupportsBuckets, SupportsCheck, SupportsRepos, is_versioned
 from datastore.registry import Root
 
 __all__ = ["examine", "examine_machine", "examine_mount"]
@@ -57,7 +57,7 @@ def examine_mount(where: str, *, origin: str = "", write: bool = True) -> Iterat
         yield from _guarded("damage", lambda: damage(root))
     if isinstance(root, SupportsRepos):
         yield from _guarded("repos", lambda: repos(root))
-    elif isinstance(root, SupportsVersioning):
+    elif is_versioned(root):
         yield from _guarded("branches", lambda: branches(root))
         patient = Patient(provider=root.at(root.default_branch), prefix=prefix, origin=origin)
         yield from _examine(patient, READING | SHARING)

@@ -10,74 +10,68 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from os.path import commonprefix
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from msgspec import structs
 
 from datastore.providers.s3.documents import Listing
 
-__all__ = ["Ask", "ahead", "fan_out"]
+__all__ = ["ahead", "fan_out"]
 
-Ask = Callable[[str], "Future[Listing]"]
-"""Asks for the page after a name."""
+T = TypeVar("T")
 
 _RUNS: Final = 8
-_HELD: Final = 4
-_AIM: Final = 4
+_HELD: Final = 64  # pages, of all runs together
+_AIM: Final = 8.0  # pages of a run, where guesses are right
 _PLACES: Final = 32
 
 
-class _Run:
-    """Pages from one name on, in order; at most four of them are held."""
+class _Run(Generic[T]):
+    """Pages from one name on, in order."""
 
-    def __init__(self, start: str) -> None:
+    def __init__(self, start: str, sample: Sequence[str] = ()) -> None:
         self.start = start
         self.last = start
         self.pages: deque[Listing] = deque()
+        self.sample = sample  # its last page of several names
         self.asked = 0
-        self.future: Future[Listing] | None = None
+        self.future: Future[T] | None = None
         self.over = False
-
-    def pump(self, ask: Ask) -> None:
-        """Ask for the next page, if there is room for it."""
-        if self.future is None and not self.over and len(self.pages) < _HELD:
-            self.future = ask(self.last)
-            self.asked += 1
 
     def take(self, page: Listing, *, end: str | None) -> None:
         """Take a page that has arrived."""
         self.future = None
         if page.names:
             self.last = page.names[-1]
+            self.sample = page.names if len(page.names) > 1 else self.sample
             self.pages.append(page)
         self.over = page.token is None or (end is not None and self.last >= end)
 
 
-class _Fan:
+class _Fan(Generic[T]):
     """The runs that are under way, in the order of their names."""
 
-    def __init__(self, ask: Ask, page: Listing, *, floor: int) -> None:
+    def __init__(
+        self, ask: "Callable[[str], Future[T]]", read: Callable[[T], Listing], page: Listing, floor: int
+    ) -> None:
         self._ask = ask
+        self._read = read
         self._floor = floor
-        self._sample = page.names
-        self._aim = float(_AIM)
-        self._whole = False  # whether the end of the listing has been seen
-        self._runs = [_Run(page.names[-1])]
+        self._aim = _AIM
+        self._runs: list[_Run[T]] = [_Run(page.names[-1], page.names)]
 
     def pages(self) -> Iterator[Listing]:
         """Yield all pages that follow."""
         while self._runs:
             self._widen()
-            for run in self._runs:
-                run.pump(self._ask)
+            self._pump()
             head = self._runs[0]
             if head.pages:
                 page = _up_to(head.pages.popleft(), self._end(0))
                 if page.names:
                     yield page
             elif head.over:
-                self._aim = min(max(self._aim * _AIM / head.asked, 0.25), 64.0)
+                self._learn(head.asked)
                 self._runs.pop(0)
             else:
                 self._receive()
@@ -86,40 +80,56 @@ class _Fan:
         return self._runs[index + 1].start if index + 1 < len(self._runs) else None
 
     def _widen(self) -> None:
-        head = self._runs[0]
-        if head.asked >= 2 * _AIM and not head.over:  # longer than it was meant to be: cut it where it stands
-            start, end = ahead(self._sample, head.last, pages=self._aim, floor=self._floor), self._end(0)
+        """Begin one more run where pages are left for it: behind the last one, else in the middle of a long one."""
+        if len(self._runs) >= _RUNS:
+            return
+        for index, run in reversed([*enumerate(self._runs)]):
+            if run.over or not run.sample:  # a guess from a guess would be a poor one
+                continue
+            start, end = ahead(run.sample, run.last, pages=self._aim, floor=self._floor), self._end(index)
             if start is not None and (end is None or start < end):
-                self._runs.insert(1, _Run(start))
-        while not self._whole and len(self._runs) < _RUNS:
-            start = ahead(self._sample, self._runs[-1].last, pages=self._aim, floor=self._floor)
-            if start is None:
+                self._runs.insert(index + 1, _Run(start))
                 return
-            self._runs.append(_Run(start))
+
+    def _pump(self) -> None:
+        room = _HELD - sum(len(run.pages) for run in self._runs)
+        for run in self._runs:
+            if run.future is None and not run.over and (room > 0 or run is self._runs[0]):
+                run.future = self._ask(run.last)
+                run.asked += 1
+                room -= 1
+
+    def _learn(self, asked: int) -> None:
+        """Aim farther if a run was hardly worth a request, and nearer if it was a long one."""
+        if asked == 1:
+            self._aim = min(self._aim * 1.5, 8 * _AIM)
+        elif asked > 2 * _AIM:
+            self._aim = max(self._aim / 1.5, _AIM / 4)
 
     def _receive(self) -> None:
         arrived, _ = wait([run.future for run in self._runs if run.future], return_when=FIRST_COMPLETED)
         for index, run in enumerate(self._runs):
-            if run.future not in arrived:
+            if run.future is None or run.future not in arrived:
                 continue
-            page = run.future.result()
+            page = self._read(run.future.result())
             run.take(page, end=self._end(index))
-            self._sample = page.names if len(page.names) > 1 else self._sample
             if page.token is None:  # nothing is left for those behind it
-                self._whole = True
                 del self._runs[index + 1 :]
                 return
 
 
-def fan_out(ask: Ask, page: Listing, *, floor: int = 0) -> Iterator[Listing]:
+def fan_out(
+    ask: "Callable[[str], Future[T]]", read: Callable[[T], Listing], page: Listing, *, floor: int = 0
+) -> Iterator[Listing]:
     """Yield the pages after a given one, in order, no name twice.
 
     Args:
-        ask: Asks for pages; the answers may come in any order.
+        ask: Asks for the page after a name; the answers may come in any order.
+        read: Makes a page of an answer, in the thread of the caller.
         page: The last page so far; it has names, and there are more.
         floor: Characters that all names have in common: the prefix that is listed.
     """
-    return _Fan(ask, page, floor=floor).pages()
+    return _Fan(ask, read, page, floor).pages()
 
 
 def ahead(sample: Sequence[str], anchor: str, *, pages: float, floor: int = 0) -> str | None:
@@ -134,11 +144,13 @@ def ahead(sample: Sequence[str], anchor: str, *, pages: float, floor: int = 0) -
         floor: Characters that the answer has in common with all names.
 
     >>> ahead([f"img_{n:06}" for n in range(1000)], "img_000999", pages=4)
-    'img_005'
+    'img_0045'
     """
     first, last = sample[0], sample[-1]
-    for lead in range(len(commonprefix([first, last, anchor])), floor - 1, -1):
-        found = set().union(*(name[lead:] for name in (first, last, anchor, *sample[:: max(len(sample) // 100, 1)])))
+    for lead in range(min(_common(first, last), _common(last, anchor)), floor - 1, -1):
+        found = set[str]().union(
+            *(name[lead:] for name in (first, last, anchor, *sample[:: max(len(sample) // 100, 1)]))
+        )
         digits = sorted(found | set(string.digits) if found & set(string.digits) else found)
         step = _value(last, lead, digits) - _value(first, lead, digits)
         target = _value(anchor, lead, digits) + int(step * pages)
@@ -165,7 +177,13 @@ def _text(value: int, digits: Sequence[str]) -> str:
 
 def _shortest(text: str, after: str) -> str:
     """Return a beginning of a text that still sorts after another one."""
-    return text[: len(commonprefix([text, after])) + 1]
+    return text[: _common(text, after) + 2]
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two names begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _up_to(page: Listing, end: str | None) -> Listing:

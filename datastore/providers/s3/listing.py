@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import count as count_from
 from itertools import dropwhile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -13,13 +15,19 @@ from datastore.listing import grouped, pages
 from datastore.names import content_type_of
 from datastore.providers.s3.attributes import identity_of
 from datastore.providers.s3.documents import Listing, listing, next_token
+from datastore.providers.s3.fanning import fan_out
 from datastore.providers.s3.refusals import UNSPEAKABLE, code_of, judge_document, refused
 from datastore.providers.s3.site import Site, Spot
 from datastore.values import ObjectInfo, Page
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 __all__ = ["Scope", "fold", "list_pages"]
 
 _OK: Final = frozenset({200})
+_LONG: Final = 24
+"""Pages after which a listing is long."""
 
 
 class Scope(Struct, frozen=True):
@@ -119,25 +127,49 @@ def _pages(scope: Scope, delimiter: str | None) -> Iterator[Page]:
 
 
 def _chain(scope: Scope, delimiter: str | None) -> Iterator[Listing]:
-    """Yield page after page; from the second on the next one is asked for before this one is read."""
-    request = scope.request(delimiter=delimiter, start_after=scope.start_after)
-    response = engine().send(request)
+    """Yield page after page; from the second on the next one is asked for before this one is read.
+
+    A listing that turns out to be long goes on in parallel: guesses about the rest are cheap by then.
+    """
+    response = engine().send(scope.request(delimiter=delimiter, start_after=scope.start_after))
     if code_of(response) in UNSPEAKABLE:
         return
     found = listing(scope.checked(response))
     yield found
     if found.token is None:
         return
-    request = scope.request(delimiter=delimiter, token=found.token)
-    future, process = engine().submit(request), os.getpid()
-    while True:
-        if os.getpid() != process:  # what the parent asked for is not answered here
-            future, process = engine().submit(request), os.getpid()
-        body = scope.checked(future.result())
-        token = next_token(body)
-        if token is not None:
-            request = scope.request(delimiter=delimiter, token=token)
-            future = engine().submit(request)
-        yield listing(body)
+    answer = _Answer(scope.request(delimiter=delimiter, token=found.token))
+    for count in count_from(2):
+        body = scope.checked(answer.result())
+        token, wide = next_token(body), count == _LONG and not delimiter
+        if token is not None and not wide:
+            answer = _Answer(scope.request(delimiter=delimiter, token=token))
+        found = listing(body)
+        yield found
         if token is None:
             return
+        if wide and found.names:
+            yield from fan_out(partial(_after, scope), partial(_read, scope), found, floor=len(scope.prefix))
+            return
+
+
+class _Answer:
+    """A request that is on its way, in the process that asks for its answer."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._process = os.getpid()
+        self._future = engine().submit(request)
+
+    def result(self) -> HttpResponse:
+        if os.getpid() != self._process:  # what the parent asked for is not answered here
+            return engine().send(self._request)
+        return self._future.result()
+
+
+def _after(scope: Scope, name: str) -> "Future[HttpResponse]":
+    return engine().submit(scope.request(delimiter=None, start_after=name))
+
+
+def _read(scope: Scope, response: HttpResponse) -> Listing:
+    return listing(scope.checked(response))

@@ -166,12 +166,12 @@ def complete(site: Site, spot: Spot, upload: UploadInfo, parts: Sequence[PartInf
     try:
         response = engine().send(request)
     except Unavailable:
-        found = _completed(site, spot, ordered)
+        found = _completed(site, spot, upload, ordered)
         if found is None:
             raise
         return found
     if response.status != 200:
-        found = _completed(site, spot, ordered) if is_conflict(response) else None
+        found = _completed(site, spot, upload, ordered) if is_conflict(response) else None
         if found is not None:
             return found
         raise (
@@ -209,16 +209,27 @@ def etag_of_parts(parts: Sequence[PartInfo]) -> str | None:
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
-def _completed(site: Site, spot: Spot, parts: Sequence[PartInfo]) -> ObjectInfo | None:
-    """Return the object if it is the one of these parts: completed by an attempt whose answer was lost."""
+def _completed(site: Site, spot: Spot, upload: UploadInfo, parts: Sequence[PartInfo]) -> ObjectInfo | None:
+    """Return the object if it is the one of these parts: completed by an attempt whose answer was lost.
+
+    The upload is gone then. While it is there, an object of the same bytes is somebody else's.
+    """
     expected = etag_of_parts(parts)
-    if expected is None:
+    if expected is None or _is_there(site, spot, upload):
         return None
     try:
         info = engine().run(head_call(site, spot))
     except NotFound:
         return None
     return info if (info.etag, info.size) == (expected, sum(part.size for part in parts)) else None
+
+
+def _is_there(site: Site, spot: Spot, upload: UploadInfo) -> bool:
+    try:
+        held_parts(site, spot, upload)
+    except NotFound:
+        return False
+    return True
 
 
 def _no_upload(what: str, spot: Spot, response: HttpResponse) -> Exception:

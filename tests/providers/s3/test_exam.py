@@ -7,9 +7,19 @@ from datastore.testing import ProviderSuite
 from tests.providers.s3.sites import bucket_of, options_of
 
 
+# versitygw does not encode the names in its listings, and XML has no way to name U+FFFF: it is listed as U+FFFD.
+UNSPEAKABLE = {
+    "test_keys_come_in_the_order_of_their_bytes",
+    "test_listings_agree_with_a_dictionary",
+    "test_keys_are_taken_verbatim[\\uffff]",
+}
+
+
 class TestVersityGW(ProviderSuite):
     @pytest.fixture
-    def provider(self, versitygw):
+    def provider(self, versitygw, request):
+        if request.node.name in UNSPEAKABLE:
+            request.applymarker(pytest.mark.xfail(reason="U+FFFF cannot be listed", strict=False))
         provider = bucket_of(versitygw)
         yield provider
         assert provider.uploads() == [], "nothing unfinished is left behind"
