@@ -6,7 +6,6 @@ from datastore.registry import open_provider
 from datastore.testing import ProviderSuite
 from tests.providers.s3.sites import bucket_of, options_of
 
-
 # versitygw does not encode the names in its listings, and XML has no way to name U+FFFF: it is listed as U+FFFD.
 UNSPEAKABLE = {
     "test_keys_come_in_the_order_of_their_bytes",
