@@ -8,7 +8,7 @@ import pytest
 
 def isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Make `home` the user's home, and take away every variable that would lead elsewhere."""
-    for name in [name for name in os.environ if name.upper().startswith(("DATASTORE_", "AWS_", "LAKECTL_"))]:
+    for name in [name for name in os.environ if name.upper().startswith(("DATASTORE_", "AWS_", "LAKECTL_", "R2_"))]:
         monkeypatch.delenv(name)
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
