@@ -8,15 +8,16 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from datastore.provider import Reader
+from datastore.provider import Provider, Reader
 from datastore.secret import Secret
-from datastore.values import BranchInfo, ByteRange, Link, ObjectInfo
+from datastore.values import OVERWRITE, BranchInfo, ByteRange, Link, ObjectInfo, PutMode
 
 __all__ = [
     "Connection",
     "Opener",
     "SupportsAddress",
     "SupportsConnection",
+    "SupportsCopyFrom",
     "SupportsFastForward",
     "SupportsFollowing",
     "SupportsOutsideLinks",
@@ -59,6 +60,20 @@ class SupportsAddress(Protocol):
 
     def address(self, key: str) -> str:
         """Return the name of an object as its service has it: `s3://acme-raw/2026/a.csv`. Asks nobody."""
+        ...
+
+
+@runtime_checkable
+class SupportsCopyFrom(Protocol):
+    """Copies out of other mounts of its service without the bytes passing through here."""
+
+    def copy_from(
+        self, source: Provider, source_key: str, target: str, *, mode: PutMode = OVERWRITE
+    ) -> ObjectInfo | None:
+        """Copy one object of another mount with its attributes; None if that is not one of the same service and user.
+
+        A content type that followed from the old extension follows the new one.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from datastore.bridging import SupportsCopyFrom
 from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import IntegrityError
 from datastore.names import content_type_of
@@ -148,6 +149,8 @@ def _copied_in_place(
 ) -> ObjectInfo | None:
     if source == target and isinstance(target, SupportsCopy):
         return target.copy(source_key, target_key, mode=mode)
+    if isinstance(target, SupportsCopyFrom):
+        return target.copy_from(source, source_key, target_key, mode=mode)
     if isinstance(target, SupportsLink):
         return target.link(known or source.head(source_key), target_key, mode=mode)
     return None

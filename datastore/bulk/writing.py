@@ -103,7 +103,7 @@ class _Sending:
     def _calls(self) -> Iterator[tuple[int, Call[ObjectInfo]]]:
         for number, (source, key) in enumerate(self._wanted):
             try:
-                body = self._body(number, source) if self._sizes[number] <= _LARGE else None
+                body = self._body(number, source) if 0 <= self._sizes[number] <= _LARGE else None
                 call = None if body is None else self._put_call(key, body)
             except (DatastoreError, OSError) as error:
                 self._close(number)
@@ -115,17 +115,14 @@ class _Sending:
                 self._close(number)
                 self.rest.append(number)
 
-    def _body(self, number: int, source: _Source) -> bytes | FileSlice | None:
-        """Return the bytes of a source, or None if it is no regular file."""
+    def _body(self, number: int, source: _Source) -> bytes | FileSlice:
         if isinstance(source, bytes):
             return source
         fd = self._open[number] = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        if found.st_size > _HELD:
-            return FileSlice(fd, 0, found.st_size)
-        data = os.read(fd, found.st_size)
+        size = os.fstat(fd).st_size
+        if size > _HELD:
+            return FileSlice(fd, 0, size)
+        data = os.read(fd, size)
         self._close(number)
         return data
 
@@ -149,9 +146,11 @@ def _telling(
 
 
 def _size_of(source: _Source) -> int:
+    """Return the bytes of a source, or -1 for what has no size, such as a pipe: it can be opened only once."""
     if isinstance(source, bytes):
         return len(source)
     try:
-        return source.stat().st_size
+        found = source.stat()
     except OSError:  # `put` will tell
-        return 0
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1

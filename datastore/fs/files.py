@@ -79,16 +79,18 @@ class RangedReader(PositionedReader):
 
 
 def read_exactly(reader: Reader, size: int) -> bytes:
-    """Read so many bytes, or to the end."""
-    data = reader.read(size) or b""
-    if len(data) in {0, size}:
-        return data
-    parts = [data]
-    left = size - len(data)
-    while left and (data := reader.read(left) or b""):
-        parts.append(data)
-        left -= len(data)
-    return b"".join(parts)
+    """Read so many bytes, or to the end, into one buffer."""
+    whole = io.BytesIO(bytes(size))
+    with whole.getbuffer() as view:
+        done = _fill(reader, view)
+    return whole.getvalue()[:done]
+
+
+def _fill(reader: Reader, view: memoryview) -> int:
+    done = 0
+    while done < len(view) and (count := reader.readinto(view[done:])):
+        done += count
+    return done
 
 
 class ReadFile(io.BufferedReader):
@@ -159,9 +161,7 @@ class ReadFile(io.BufferedReader):
         whole = io.BytesIO(bytes(size))
         with whole.getbuffer() as view:
             view[: len(head)] = head
-            done = len(head)
-            while done < size and (count := cast("Reader", self.raw).readinto(view[done:])):
-                done += count
+            done = len(head) + _fill(cast("Reader", self.raw), view[len(head) :])
         self.seek(position + done)  # the buffer learns where the reader is
         return whole.getvalue()[:done]
 

@@ -34,7 +34,7 @@ _RUN: Final = 3
 class _Piece:
     """Some bytes that are on their way, or here."""
 
-    __slots__ = ("_call", "_future", "ahead", "span", "start", "stop")
+    __slots__ = ("_call", "_future", "ahead", "start", "stop")
 
     def __init__(self, call: Call[bytes], *, start: int, stop: int, ahead: Span | None) -> None:
         self.start = start
@@ -74,6 +74,7 @@ class ParquetReader(PositionedReader):
         if os.getpid() != self._process:  # what is on its way in the parent will not come here
             self._process = os.getpid()
             self._pieces.clear()
+            self._asked.clear()
         begin = self.info.size - len(self._footer.tail)
         if position >= begin:
             return _copied(buffer, self._footer.tail, position - begin)

@@ -48,11 +48,13 @@ def repo():
     return ds.create_repo("garments")
 
 
-@pytest.fixture(params=["memory", "local", "embedded"])
+@pytest.fixture(params=["memory", "local", "embedded", pytest.param("s3", marks=pytest.mark.servers)])
 def base(request, tmp_path):
     """The path of an empty mount of each kind."""
     if request.param == "memory":
         return request.getfixturevalue("mem")
+    if request.param == "s3":
+        return request.getfixturevalue("s3")
     if request.param == "local":
         (tmp_path / "disk").mkdir()
         ds.mount("disk", "local", path=str(tmp_path / "disk"))

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datastore.errors import IntegrityError
 from datastore.fs.footers import Footer, Span
@@ -102,6 +104,41 @@ def test_row_groups_in_any_order(cloud, fs, order):
             found = file.read_row_group(group, columns=["c1", "c6"]).to_pandas()
             wanted = FRAME[["c1", "c6"]][group * 10_000 : (group + 1) * 10_000].reset_index(drop=True)
             pd.testing.assert_frame_equal(found, wanted)
+
+
+_CHUNK = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 4), st.integers(-50, 50), st.integers(-50, 50))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(reads=st.lists(_CHUNK, max_size=15), small=st.booleans())
+def test_reads_at_chunks_in_any_order_give_the_bytes_of_the_file(cloud, fs, reads, small):
+    cloud.objects.put("bucket", "t.parquet", BODY)
+    chunks = Footer(BODY[-TAIL:]).chunks
+    with fs.open("cloud/t.parquet") as f, pytest.MonkeyPatch.context() as patch:
+        if small:
+            for name in ("_HELD", "_FIRST", "PART"):
+                patch.setattr(f"datastore.fs.parquet.{name}", 150_000)
+        for group, column, more, before, after in reads:
+            start, stop = chunks.bounds(Span(group, column, min(column + more, 9)))
+            start, stop = max(start + before, 0), stop + after
+            f.seek(start)
+            assert f.read(stop - start) == BODY[start:stop]
+            assert f.tell() == stop
+
+
+def test_a_reader_that_looks_at_magic_and_footer_by_itself(cloud, fs):
+    cloud.objects.put("bucket", "t.parquet", BODY)
+    with fs.open("cloud/t.parquet") as f, requests_to(cloud.endpoint) as seen:  # as DuckDB and fastparquet do
+        assert f.read(4) == b"PAR1"
+        f.seek(-8, io.SEEK_END)
+        size = int.from_bytes(f.read(4), "little")
+        f.seek(-8 - size, io.SEEK_END)
+        assert f.read(size) == BODY[-8 - size : -8]
+        start, stop = Footer(BODY[-TAIL:]).chunks.bounds(Span(0, 3, 3))
+        for position in range(start, stop, 10_000):
+            f.seek(position)
+            assert f.read(min(10_000, stop - position)) == BODY[position : min(position + 10_000, stop)]
+    assert len(seen) <= 1 + 1 + 1 + 9  # magic, the first piece, the rest of its chunk, the other row groups
 
 
 def test_guesses_that_are_wrong_get_fewer(cloud, fs):

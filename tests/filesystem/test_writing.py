@@ -305,6 +305,8 @@ def test_who_loses_the_race_to_create_is_told(memory_path, data):
 
 
 def test_one_of_many_creates(fs, base):
+    if base == "gate":
+        pytest.skip("versitygw looks first, then writes")
     path, won, lost = f"{base}/a", [], []
     ready = threading.Barrier(6, timeout=20)
 
@@ -440,7 +442,9 @@ def test_touch(fs, path):
     assert fs.size(path) == 0
 
 
-def test_no_signed_urls(fs, path):
+def test_stores_on_this_machine_sign_no_urls(fs, path, base):
+    if base == "gate":
+        pytest.skip("S3 does")
     with pytest.raises(UnsupportedOperation):
         fs.sign(path)
 

@@ -1,7 +1,7 @@
 """Put modes on S3: which headers make a write conditional, and what its refusal means."""
 
+import secrets
 from typing import Final, Literal
-from uuid import uuid4
 
 from datastore.calls import HttpResponse
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, HeadMoved, NotFound, UnsupportedOperation
@@ -61,7 +61,7 @@ def condition_headers(mode: PutMode, conditions: Conditions, spot: Spot) -> dict
 
 def new_write_id() -> str:
     """Return a name for one conditional write."""
-    return uuid4().hex
+    return secrets.token_hex(16)
 
 
 def check_free(site: Site, spot: Spot, mode: PutMode) -> None:

@@ -11,7 +11,6 @@ from typing import Final
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, ParseError
-from xml.sax.saxutils import escape
 
 from msgspec import Struct
 
@@ -51,7 +50,9 @@ CREATE_BUCKET: Final = (
 """Body of CreateBucket, to be filled in with a region."""
 # What XML 1.0 cannot say, not even escaped.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_ESCAPES: Final = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
+_ESCAPES: Final = str.maketrans({
+    "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"
+})  # fmt: skip
 _REFERENCE: Final = re.compile(r"&(#x[0-9A-Fa-f]{1,6}|#[0-9]{1,7}|[a-z]+);")
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _FIELDS: Final = ("Key", "Size", "LastModified", "ETag")
@@ -258,7 +259,7 @@ def fits_xml(name: str) -> bool:
 
 def delete_request(names: Iterable[str]) -> bytes:
     """Return the body of DeleteObjects; only failures are to be answered."""
-    objects = "".join(f"<Object><Key>{escape(name, _ESCAPES)}</Key></Object>" for name in names)
+    objects = "".join(f"<Object><Key>{name.translate(_ESCAPES)}</Key></Object>" for name in names)
     return f'<Delete xmlns="{NAMESPACE}"><Quiet>true</Quiet>{objects}</Delete>'.encode()
 
 
@@ -273,8 +274,8 @@ def deletion_errors(body: bytes) -> Iterator[tuple[str, str, str]]:
 def complete_request(parts: Iterable[PartInfo]) -> bytes:
     """Return the body of CompleteMultipartUpload."""
     rows = "".join(
-        f"<Part><PartNumber>{part.number}</PartNumber><ETag>&quot;{escape(part.etag)}&quot;</ETag>"
-        + (f"<ChecksumCRC32>{escape(part.checksum)}</ChecksumCRC32></Part>" if part.checksum else "</Part>")
+        f"<Part><PartNumber>{part.number}</PartNumber><ETag>&quot;{part.etag.translate(_ESCAPES)}&quot;</ETag>"
+        + (f"<ChecksumCRC32>{part.checksum.translate(_ESCAPES)}</ChecksumCRC32></Part>" if part.checksum else "</Part>")
         for part in parts
     )
     return f'<CompleteMultipartUpload xmlns="{NAMESPACE}">{rows}</CompleteMultipartUpload>'.encode()

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from datastore.calls import HttpRequest, HttpResponse
 from datastore.http.engine import engine
-from datastore.listing import grouped, pages
+from datastore.listing import PAGE_SIZE, grouped, pages
 from datastore.names import content_type_of
 from datastore.providers.s3.attributes import identity_of
 from datastore.providers.s3.documents import Listing, listing, next_token
@@ -75,7 +75,7 @@ class Scope(Struct, frozen=True):
         self, *, delimiter: str | None, token: str | None = None, start_after: str | None = None
     ) -> HttpRequest:
         """Return the request for one page."""
-        query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self.prefix)]
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(PAGE_SIZE)), ("prefix", self.prefix)]
         if delimiter:
             query.append(("delimiter", delimiter))
         if token:

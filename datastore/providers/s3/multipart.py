@@ -9,13 +9,13 @@ from typing import Final
 
 from msgspec import structs
 
-from datastore.calls import Call, FileSlice, HttpResponse
+from datastore.calls import Call, FileSlice, HttpRequest, HttpResponse
 from datastore.errors import IntegrityError, NotFound, Unavailable, UnsupportedOperation, ValidationError
 from datastore.http.engine import engine
 from datastore.providers.s3.attributes import unquoted
 from datastore.providers.s3.conditions import check_free, condition_headers, is_conflict, way_of, write_refused
 from datastore.providers.s3.documents import complete_request, parse, parse_parts, parse_uploads, text_of
-from datastore.providers.s3.proving import CRC_HEADER, Proof, body_size, proof_headers
+from datastore.providers.s3.proving import CRC_HEADER, Proof, body_size, proof_headers, proof_of
 from datastore.providers.s3.reading import head_call
 from datastore.providers.s3.refusals import judge_document, refused
 from datastore.providers.s3.site import Site, Spot
@@ -112,7 +112,9 @@ def held_parts(site: Site, spot: Spot, upload: UploadInfo) -> tuple[list[PartInf
     checksum = ""
     while marker is not None:
         query = [("uploadId", upload.id)] + ([("part-number-marker", marker)] if marker else [])
-        response = engine().send(site.request("GET", spot, what=what, query=query, judge=judge_document))
+        sealed = proof_of(site.preset) == "crc32"  # checksums are kept encrypted, too
+        request = site.request("GET", spot, what=what, query=query, judge=judge_document, sealed=sealed)
+        response = engine().send(request)
         if response.status != 200:
             raise _no_upload(what, spot, response)
         page, checksum, marker = parse_parts(response.body)
@@ -150,19 +152,7 @@ def complete(site: Site, spot: Spot, upload: UploadInfo, parts: Sequence[PartInf
     if way == "look":
         check_free(site, spot, CREATE)
     ordered = sorted(parts, key=lambda part: part.number)
-    what = f"completion of the upload of {spot.key[:120]!r}"
-    request = site.request(
-        "POST",
-        spot,
-        what=what,
-        query=(("uploadId", upload.id),),
-        headers={"content-type": "application/xml", **condition_headers(mode, site.preset.complete, spot)},
-        body=complete_request(ordered),
-        statuses=frozenset({200}),
-        repeatable=True,
-        judge=judge_document,
-        patience=300.0,  # a service may take minutes to put 10,000 parts together
-    )
+    request = _completion(site, spot, upload, ordered, mode)
     try:
         response = engine().send(request)
     except Unavailable:
@@ -170,18 +160,35 @@ def complete(site: Site, spot: Spot, upload: UploadInfo, parts: Sequence[PartInf
         if found is None:
             raise
         return found
-    if response.status != 200:
-        found = _completed(site, spot, upload, ordered) if is_conflict(response) else None
-        if found is not None:
-            return found
-        raise (
-            _no_upload(what, spot, response)
-            if response.status == 404
-            else write_refused(site, spot, mode, response, what=what)
-        )
-    info, etag = engine().run(head_call(site, spot)), text_of(parse(response.body), "ETag").strip('"')
-    size = sum(part.size for part in ordered)
-    if info.etag == etag and info.size != size:
+    if response.status == 200:
+        return _published(site, spot, ordered, etag=text_of(parse(response.body), "ETag").strip('"'))
+    found = _completed(site, spot, upload, ordered) if is_conflict(response) else None
+    if found is not None:
+        return found
+    if response.status == 404:
+        raise _no_upload(request.what, spot, response)
+    raise write_refused(site, spot, mode, response, what=request.what)
+
+
+def _completion(site: Site, spot: Spot, upload: UploadInfo, parts: Sequence[PartInfo], mode: PutMode) -> HttpRequest:
+    return site.request(
+        "POST",
+        spot,
+        what=f"completion of the upload of {spot.key[:120]!r}",
+        query=(("uploadId", upload.id),),
+        headers={"content-type": "application/xml", **condition_headers(mode, site.preset.complete, spot)},
+        body=complete_request(parts),
+        statuses=frozenset({200}),
+        repeatable=True,
+        judge=judge_document,
+        sealed=any(part.checksum for part in parts),  # checksums are kept encrypted, too
+        patience=300.0,  # a service may take minutes to put 10,000 parts together
+    )
+
+
+def _published(site: Site, spot: Spot, parts: Sequence[PartInfo], *, etag: str) -> ObjectInfo:
+    info, size = engine().run(head_call(site, spot)), sum(part.size for part in parts)
+    if info.etag == etag and info.size != size:  # with another etag it is somebody else's by now
         raise IntegrityError(
             f"{spot.key[:120]!r} was put together to {info.size} bytes, not {size}", hint="upload it again"
         )

@@ -10,7 +10,7 @@ from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import NotFound, TooLarge
 from datastore.http.engine import engine
 from datastore.names import MAX_KEY_BYTES, check_key
-from datastore.provider import Body, Capabilities, Reader
+from datastore.provider import Body, Capabilities, Provider, Reader
 from datastore.providers.s3 import copying, multipart, presigning, reading, writing
 from datastore.providers.s3.abandoned import sweep
 from datastore.providers.s3.deleting import delete
@@ -151,10 +151,10 @@ class S3Objects:
         return copying.copy(self.site, self.found(source), spot, mode=mode)
 
     def copy_from(
-        self, source: "S3Objects", source_key: str, target: str, *, mode: PutMode = OVERWRITE
+        self, source: Provider, source_key: str, target: str, *, mode: PutMode = OVERWRITE
     ) -> ObjectInfo | None:
         """Copy one object out of another bucket of the same service; None if it is another service, or another user."""
-        if source.site != self.site:
+        if not isinstance(source, S3Objects) or source.site != self.site:
             return None
         spot = self._writable(target)
         return copying.copy(self.site, source.found(source_key), spot, mode=mode)

@@ -155,6 +155,7 @@ _R2: Final = Preset(
 _MINIO: Final = Preset(
     name="minio",
     addressing="path",
+    upload_check="x-amz-checksum-crc32",  # a real one checks it, over plain http too: tests/providers/s3
     put=HTTP,  # facts/media.md §2.2
     complete=HTTP,  # tests/providers/s3/test_probing.py asks a real one
     equal_parts=False,

@@ -1,7 +1,6 @@
 """Objects written piece by piece: in memory while they are small, then in parts that are sent while more is written."""
 
 import os
-import tempfile
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -163,6 +162,8 @@ class ObjectWriter:
         self._held = 0
         if self._way == "single":
             if self._file is None:
+                import tempfile  # only few services need it
+
                 check_free(self._site, self._spot, self._mode)
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the writer
             self._file.write(data)

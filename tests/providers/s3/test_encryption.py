@@ -6,6 +6,7 @@ import pytest
 
 from datastore.errors import DatastoreError
 from datastore.http import engine as http_engine
+from datastore.http.engine import engine
 from datastore.providers.s3.bucket import S3Provider
 from datastore.providers.s3.encryption import Encryption
 from datastore.secret import Secret
@@ -42,6 +43,10 @@ def test_everything_about_an_object_takes_the_key(sealed, minio_tls, tmp_path):
     assert content(sealed, "small") == content(sealed, "copied") == b"secret words"
     assert content(sealed, "large") == content(sealed, "stream") == data
     assert sealed.head("large").size == len(data)
+    upload = sealed.create_upload("parts")
+    sent = engine().run(sealed.part_call(upload, 1, data))
+    assert [part.size for part in sealed.parts(upload)] == [len(data)]
+    assert sealed.complete_upload(upload, [sent]).size == len(data)
     assert sealed.delete(["copied"]) == []
     plain = S3Provider(site_of(minio_tls), sealed.bucket_name)
     for verb in (plain.head, plain.read):

@@ -39,6 +39,7 @@ from datastore.providers.s3.credentials import Fixed
 from datastore.providers.s3.presets import PRESETS
 from datastore.secret import Secret
 from datastore.testing.exam import MIB, content, payload
+from datastore.transfer import copy_object
 from datastore.values import CREATE, Attributes, ByteRange, Match
 from tests.providers.s3.sites import boto, bucket_of, site_of
 
@@ -323,8 +324,12 @@ def test_an_object_of_another_mount_is_copied_on_the_service(server):
     assert methods(seen) == ["HEAD", "PUT"]
     assert (copied.content_type, dict(copied.metadata)) == ("application/json", {"run": "1"})
     assert content(other, "b.json") == payload(MIB)
+    with observed() as seen:
+        copy_object(one, "a.csv", other, "c.csv")
+    assert sum(exchange.sent + exchange.received for exchange in seen) < 10_000
+    assert content(other, "c.csv") == payload(MIB)
     stranger = S3Provider(replace(one.site, endpoint="https://elsewhere.example"), one.bucket_name)
-    assert other.copy_from(stranger, "a.csv", "c") is None
+    assert other.copy_from(stranger, "a.csv", "d") is None
 
 
 # ------------------------------------------------------------------------------------------------------------ presign
