@@ -135,8 +135,10 @@ def test_a_pipe_can_be_put_too(cloud, stored, tmp_path):
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(b"1" * 100_000))
     writer.start()
     provider = current().target("cloud/x").provider
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY)  # so that the writer is not lost if a provider opens it twice
     [(_, info)] = upload_objects(provider, [(tmp_path / "pipe", "p")])
     writer.join()
+    os.close(reader)
     assert info.size == 100_000
     assert stored() == {"p": b"1" * 100_000}
 
