@@ -55,7 +55,7 @@ def test_a_certificate_file_that_is_not_there_is_found(monkeypatch):
 
 @pytest.mark.parametrize("provider", ["memory", "local"])
 def test_a_good_mount_is_fine_and_left_as_it_was(provider, tmp_path):
-    options = {"path": str(tmp_path / "data")} if provider == "local" else {}
+    options = {"path": str(tmp_path / "data")} if provider == "local" else {"name": str(tmp_path)}
     (tmp_path / "data").mkdir()
     ds.mount("m", provider=provider, **options)
     findings = list(examine_mount("m"))
