@@ -60,7 +60,8 @@ def prepare(easy: pycurl.Curl, job: Job, wanted: Wanted) -> None:
     option = easy.setopt
     option(pycurl.HTTPHEADER, header_lines(headers, wanted, sends=sends))
     option(pycurl.URL, url)
-    option(pycurl.CUSTOMREQUEST, request.method)
+    if sends or request.method != "GET":
+        option(pycurl.CUSTOMREQUEST, request.method)
     option(pycurl.HEADERFUNCTION, job.lines.append)
     option(pycurl.WRITEFUNCTION, job.take)
     if url[:5].lower() == "https":

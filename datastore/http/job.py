@@ -86,6 +86,12 @@ class Job:
         self._pin: str | None = None  # which version it is of
 
     # ---------------------------------------------------------------------------------------------------- one attempt
+    @property
+    def sends(self) -> int:
+        """Bytes of the body that goes out with each attempt."""
+        body = self.request.body
+        return len(body) if isinstance(body, bytes) else body.size
+
     def begin(self) -> Wanted:
         """Start the next attempt and return what it asks for."""
         self.attempt += 1
@@ -208,6 +214,11 @@ class Job:
                 self.unfit = self.unfit or IntegrityError(f"{self.request.what}: {text}", hint="try again")
         if self.unfit is not None:
             return None
+        if self._fits and self._resumed:  # what the last answer says is true of its own bytes only
+            total = self.headers.get("content-range", "").rpartition("/")[2]
+            start = self._first or 0
+            self.headers["content-range"] = f"bytes {start}-{start + self._position - 1}/{total}"
+            self.headers["content-length"] = str(self._position)
         chunks, size = (self._body, self._position) if self._fits else (self._other, self.received)
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return HttpResponse(status=self.status, headers=self.headers, body=body, size=size, attempts=self.attempt)
@@ -235,15 +246,13 @@ def parse_head(lines: list[bytes]) -> tuple[int, dict[str, str], bool]:
     >>> parse_head([b"HTTP/1.1 100 Continue\r\n", b"\r\n", b"HTTP/1.1 200 OK\r\n", b'ETag: "1"\r\n', b"\r\n"])
     (200, {'etag': '"1"'}, True)
     """
-    status, found, whole = 0, dict[str, str](), False
-    for line in lines:
-        if line.startswith(b"HTTP/"):  # 100 Continue, or a proxy's answer, came before
-            code = line.split(None, 2)[1:2]
-            status, found, whole = int(code[0]) if code and code[0].isdigit() else 0, {}, False
-        elif not whole:  # else it is a trailer
-            name, colon, value = line.decode("latin-1").partition(":")
-            if colon:
-                found[name.lower()] = value.strip()
-            else:
-                whole = line in {b"\r\n", b"\n"}
-    return status, found, whole
+    heads = b"".join(lines).decode("latin-1").replace("\r\n", "\n").split("\n\n")
+    places = [place for place, head in enumerate(heads) if head.startswith("HTTP/")]
+    if not places:
+        return 0, {}, False
+    # 100 Continue, or a proxy's answer, may have come before; what comes after it is a trailer.
+    first, *rest = heads[places[-1]].split("\n")
+    code = first.split(None, 2)[1:2]
+    fields = (line.partition(":") for line in rest)
+    found = {name.lower(): value.strip() for name, colon, value in fields if colon}
+    return int(code[0]) if code and code[0].isdecimal() else 0, found, places[-1] < len(heads) - 1

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pycurl
 
-from datastore.calls import FileSlice, HttpResponse
+from datastore.calls import HttpResponse
 from datastore.errors import DatastoreError, HeadMoved, Unavailable, ValidationError
 from datastore.http.curl import failure_of, host_of, moved, prepare, ready, rest, unavailable
 from datastore.http.job import Job
@@ -65,6 +65,7 @@ class Loop:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _IDLE_CONNECTIONS)
+        self._sockets: set[int] = set()
         self._curl_due: float | None = None
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
@@ -97,6 +98,7 @@ class Loop:
         gone = threading.Event()
         self._call(lambda: self._cancel(known))
         self._call(gone.set)
+        self._wake()  # Ctrl-C may have come between another call and its wake-up
         if threading.current_thread() is not self._thread:  # there the collector may have found a forgotten bulk
             gone.wait()
 
@@ -138,6 +140,7 @@ class Loop:
                 if self._thread is None and not self._closed:
                     self._launch()
         if not self._awake:  # else it looks into its inbox before it sleeps
+            self._awake = True
             self._wake()
 
     def _launch(self) -> None:
@@ -206,9 +209,10 @@ class Loop:
         return max(min(due) - time.monotonic(), 0) if due else None
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        known = fd in self._selector.get_map()
+        known = fd in self._sockets
         if what == pycurl.POLL_REMOVE:
             if known:
+                self._sockets.discard(fd)
                 self._selector.unregister(fd)
             return
         mask = (selectors.EVENT_READ if what & pycurl.POLL_IN else 0) | (
@@ -217,6 +221,7 @@ class Loop:
         if known:
             self._selector.modify(fd, mask)
         else:
+            self._sockets.add(fd)
             self._selector.register(fd, mask)
 
     def _on_timer(self, milliseconds: int) -> None:
@@ -303,7 +308,9 @@ class Loop:
     def _weigh(self, job: Job, code: int, text: str) -> None:
         response = job.finished() if code == 0 or job.enough else None
         text = text or "the answer broke off in its headers"
-        self._report(job, response, text)
+        self._observatory.count(attempt=job.attempt, sent=job.sends, received=job.received)
+        if self._observatory.watched:
+            self._report(job, response, text)
         if job.fatal is not None:
             self._end(job, error=job.fatal)
         elif response is None:
@@ -312,7 +319,8 @@ class Loop:
             self._answered(job, response)
 
     def _answered(self, job: Job, response: HttpResponse) -> None:
-        onward = redirected(job.request, job.signed, response) if job.hops < _HOPS else None
+        follows = job.request.follow and job.hops < _HOPS
+        onward = redirected(job.request, job.signed, response) if follows else None
         if onward is not None:
             job.hops += 1
             job.signed = onward
@@ -400,13 +408,12 @@ class Loop:
             job.done(job)
 
     def _report(self, job: Job, response: HttpResponse | None, text: str) -> None:
-        body = job.request.body
         self._observatory.report(
             Exchange(
                 method=job.request.method,
                 url=job.request.url,
                 status=job.status,
-                sent=body.size if isinstance(body, FileSlice) else len(body),
+                sent=job.sends,
                 received=job.received,
                 begin=job.began,
                 end=time.monotonic(),

@@ -71,13 +71,21 @@ class Observatory:
         self.counters = Counters()
         self._watchers: dict[int, Exchanges] = {}
 
-    def report(self, exchange: Exchange) -> None:
-        """Count an exchange, log it, and tell those who watch; `exchange.url` is as it was asked for."""
+    def count(self, *, attempt: int, sent: int, received: int) -> None:
+        """Count an exchange."""
         counters = self.counters
         counters.requests += 1
-        counters.retries += exchange.attempt > 1
-        counters.sent += exchange.sent
-        counters.received += exchange.received
+        counters.retries += attempt > 1
+        counters.sent += sent
+        counters.received += received
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody wants to know more than the numbers."""
+        return bool(self._watchers) or _LOG.isEnabledFor(logging.DEBUG)
+
+    def report(self, exchange: Exchange) -> None:
+        """Log an exchange, and tell those who watch; `exchange.url` is as it was asked for."""
         if self._watchers:
             shown = structs.replace(exchange, url=redacted(exchange.url))
             for watcher in [*self._watchers.values()]:

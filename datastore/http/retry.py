@@ -114,6 +114,8 @@ def delay_before(
         return None
     if failure == "reauthorize":
         return 0.0
+    if failure == "connect":  # with few attempts, bad luck must not make the wait for a server that restarts too short
+        chance = (1 + chance) / 2
     backoff = chance * min(policy.base * 2.0 ** min(attempt - 1, 60), policy.cap)
     if asked is None:
         return backoff

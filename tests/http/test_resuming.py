@@ -172,6 +172,9 @@ def test_a_range_that_breaks_off_goes_on_within_the_range(serve, engine, sink, a
     response = engine.send(get(server.endpoint, range=asked_for, sink=target.sink))
     assert target.content(response) == DATA[slice(*asked_for)]
     start = asked_for[0] if asked_for[0] >= 0 else SIZE + asked_for[0]
+    stop = SIZE if asked_for[1] is None else asked_for[1]
+    assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{SIZE}"  # of all bytes, not of the rest
+    assert response.headers["content-length"] == str(stop - start)
     last = "" if asked_for[1] is None else asked_for[1] - 1
     assert server.asked[1].headers["range"] == f"bytes={start + 70_000}-{last}"
 

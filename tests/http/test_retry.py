@@ -116,6 +116,12 @@ def test_the_bound_of_waits_doubles_up_to_the_cap():
     assert set(bounds[8:]) == {DEFAULT.cap}
 
 
+def test_a_server_that_restarts_is_waited_for_whatever_the_dice_say():
+    waits = [delay_before(n, "connect", elapsed=0, asked=None, chance=0) or 0 for n in range(1, 5)]
+    assert sum(waits) == pytest.approx(0.75)
+    assert delay_before(5, "connect", elapsed=0, asked=None, chance=0) is None
+
+
 def test_credentials_are_asked_for_anew_after_several_failures_of_another_kind():
     assert delay_before(7, "reauthorize", elapsed=0, asked=None, chance=1) == 0
 
