@@ -20,7 +20,17 @@ TASKS = {
     "put_many": "2,000 × 10 KB in",
     "read_parquet": "read_parquet, 2 of 10 columns",
 }
-S3_CLIENTS = ("ours", "with_obstore", "with_pyarrow", "with_boto3", "with_boto3_crt", "with_s3fs", "with_rclone")
+S3_CLIENTS = (
+    "ours",
+    "with_curl",
+    "with_obstore",
+    "with_obstore_ranges",
+    "with_pyarrow",
+    "with_boto3",
+    "with_boto3_crt",
+    "with_s3fs",
+    "with_rclone",
+)
 LAKEFS_CLIENTS = ("ours", "with_lakectl", "with_lakefs_spec")
 
 

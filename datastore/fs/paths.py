@@ -72,7 +72,13 @@ def children(base: str, prefix: str, objects: Iterable[ObjectInfo], prefixes: It
 
 
 def under(
-    base: str, prefix: str, objects: Sequence[ObjectInfo], *, maxdepth: int | None, withdirs: bool
+    base: str,
+    prefix: str,
+    objects: Sequence[ObjectInfo],
+    *,
+    maxdepth: int | None,
+    withdirs: bool,
+    detail: bool = True,
 ) -> dict[str, Info]:
     """Return what a flat listing found, by path, with the directories that follow from it if they are wanted.
 
@@ -82,8 +88,10 @@ def under(
         objects: The listing, in key order.
         maxdepth: 1 takes what is directly under the prefix, None everything.
         withdirs: Whether to name directories, too.
+        detail: Whether details of objects are wanted; else only the paths are right.
     """
     found: dict[str, Info] = {}
+    nothing: Info = {}
     for info in objects:
         parts = info.key[len(prefix) :].split("/")
         if withdirs:
@@ -91,5 +99,5 @@ def under(
                 path = f"{base}/{prefix}{'/'.join(parts[:depth])}"
                 found.setdefault(path, directory_info(path))
         if parts[-1] and (maxdepth is None or len(parts) <= maxdepth):
-            found[f"{base}/{info.key}"] = file_info(base, info)
+            found[f"{base}/{info.key}"] = file_info(base, info) if detail else nothing
     return dict(sorted(found.items()))

@@ -136,7 +136,7 @@ class Reading(AsyncFileSystem):
             prefix: What the names under the path have to start with.
             kwargs: Ignored.
         """
-        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix)
+        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix, detail=detail)
         return found if detail else list(found)
 
     def du(
@@ -181,7 +181,9 @@ class Reading(AsyncFileSystem):
             found = {path: file_info(place.base, info)}
         return found
 
-    def _found(self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "") -> dict[str, Info]:
+    def _found(
+        self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", detail: bool = True
+    ) -> dict[str, Info]:
         if maxdepth is not None and maxdepth < 1:
             raise ValidationError(f"maxdepth is {maxdepth}", hint="it must be at least 1")
         if not path:
@@ -190,16 +192,19 @@ class Reading(AsyncFileSystem):
         if (repos := self._repos(path)) is not None:
             found = self._found_in(repos, maxdepth=maxdepth, withdirs=withdirs, stem=f"{path}/{stem}")
             return {path: directory_info(path), **found} if withdirs else found
-        return self._found_below(self._view.place(path), maxdepth=maxdepth, withdirs=withdirs, stem=stem)
+        place = self._view.place(path)
+        return self._found_below(place, maxdepth=maxdepth, withdirs=withdirs, stem=stem, detail=detail)
 
-    def _found_below(self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str) -> dict[str, Info]:
+    def _found_below(
+        self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str, detail: bool
+    ) -> dict[str, Info]:
         path, base, prefix = place.path, place.base, place.prefix
         if maxdepth == 1:
             listing = self._view.listing(place, delimiter="/", stem=stem)
             found = children(base, prefix, listing.objects, listing.prefixes if withdirs else ())
         else:
             listing = self._view.listing(place, stem=stem)
-            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs)
+            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
         if found or not place.key:
             return {path: directory_info(path), **found} if withdirs else found
         try:

@@ -48,13 +48,16 @@ def repo():
     return ds.create_repo("garments")
 
 
-@pytest.fixture(params=["memory", "local", "embedded", pytest.param("s3", marks=pytest.mark.servers)])
+_SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("s3", "lake")]
+
+
+@pytest.fixture(params=["memory", "local", "embedded", *_SERVED])
 def base(request, tmp_path):
     """The path of an empty mount of each kind."""
     if request.param == "memory":
         return request.getfixturevalue("mem")
-    if request.param == "s3":
-        return request.getfixturevalue("s3")
+    if request.param in ("s3", "lake"):
+        return request.getfixturevalue(request.param)
     if request.param == "local":
         (tmp_path / "disk").mkdir()
         ds.mount("disk", "local", path=str(tmp_path / "disk"))
@@ -105,6 +108,14 @@ def s3(versitygw):
     keys = {"access_key_id": versitygw.access_key, "secret_access_key": versitygw.secret_key}
     ds.mount("gate", "s3", bucket=versitygw.new_bucket(), endpoint=versitygw.endpoint, region=versitygw.region, **keys)
     return "gate"
+
+
+@pytest.fixture
+def lake(lakefs):
+    """The path of an empty branch on a real lakeFS server."""
+    keys = {"access_key_id": lakefs.access_key, "secret_access_key": lakefs.secret_key}
+    ds.mount("lake", "lakefs", repo=lakefs.new_repo(), endpoint=lakefs.endpoint, **keys)
+    return "lake@main"
 
 
 @pytest.fixture

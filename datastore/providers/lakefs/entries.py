@@ -42,12 +42,13 @@ def info_of(stats: ObjectStats, *, origin: str, address: str | None = None, comm
         commit: What it was read from, if that is a commit.
     """
     place = stats.physical_address if address is None else address
+    checksum = stats.checksum if stats.checksum.isalnum() else quote(stats.checksum, safe="")
     return ObjectInfo(
         key=stats.path,
         size=stats.size_bytes,
         modified_us=stats.mtime * 1_000_000,
         etag=stats.checksum,
-        identity=f"{_SCHEME} {origin} {quote(stats.checksum, safe='')} {stats.size_bytes} {place}",
+        identity=f"{_SCHEME} {origin} {checksum} {stats.size_bytes} {place}",
         content_type=stats.content_type or "application/octet-stream",
         metadata=shown(stats.metadata),
         commit=commit,

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element, ParseError
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from datastore.errors import IntegrityError
 from datastore.values import BucketInfo, PartInfo, UploadInfo
@@ -78,6 +78,21 @@ class Listing(Struct, frozen=True):
     etags: Sequence[str]
     prefixes: Sequence[str]
     token: str | None
+
+    @property
+    def more(self) -> bool:
+        """Whether a page follows."""
+        return self.token is not None
+
+    def first(self, count: int) -> "Listing":
+        """Return a page of so many of its names."""
+        return structs.replace(
+            self,
+            names=self.names[:count],
+            sizes=self.sizes[:count],
+            modified_us=self.modified_us[:count],
+            etags=self.etags[:count],
+        )
 
 
 def parse(body: bytes) -> Element:

@@ -1,6 +1,5 @@
 """Listings: pages of a thousand names, the next one on its way while the last one is read."""
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import count as count_from
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from datastore.calls import HttpRequest, HttpResponse
+from datastore.fanning import fan_out
+from datastore.http.ahead import Ahead
 from datastore.http.engine import engine
 from datastore.listing import PAGE_SIZE, grouped, pages
 from datastore.names import content_type_of
 from datastore.providers.s3.attributes import identity_of
 from datastore.providers.s3.documents import Listing, listing, next_token
-from datastore.providers.s3.fanning import fan_out
 from datastore.providers.s3.refusals import UNSPEAKABLE, code_of, judge_document, refused
 from datastore.providers.s3.site import Site, Spot
 from datastore.values import ObjectInfo, Page
@@ -138,33 +138,21 @@ def _chain(scope: Scope, delimiter: str | None) -> Iterator[Listing]:
     yield found
     if found.token is None:
         return
-    answer = _Answer(scope.request(delimiter=delimiter, token=found.token))
+    answer = Ahead(scope.request(delimiter=delimiter, token=found.token))
     for count in count_from(2):
+        before = found.names[-1:]
         body = scope.checked(answer.result())
         token, wide = next_token(body), count == _LONG and not delimiter
         if token is not None and not wide:
-            answer = _Answer(scope.request(delimiter=delimiter, token=token))
+            answer = Ahead(scope.request(delimiter=delimiter, token=token))
         found = listing(body)
         yield found
         if token is None:
             return
         if wide and found.names:
-            yield from fan_out(partial(_after, scope), partial(_read, scope), found, floor=len(scope.prefix))
+            ask, read = partial(_after, scope), partial(_read, scope)
+            yield from fan_out(ask, read, [*before, *found.names], first=Listing.first, floor=len(scope.prefix))
             return
-
-
-class _Answer:
-    """A request that is on its way, in the process that asks for its answer."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        self._request = request
-        self._process = os.getpid()
-        self._future = engine().submit(request)
-
-    def result(self) -> HttpResponse:
-        if os.getpid() != self._process:  # what the parent asked for is not answered here
-            return engine().send(self._request)
-        return self._future.result()
 
 
 def _after(scope: Scope, name: str) -> "Future[HttpResponse]":

@@ -1,73 +1,95 @@
 """Long listings in parallel: the range of names that is left is cut where its pages are likely to begin.
 
-S3 gives a page only after the one before it, but it starts anywhere. So a few runs of pages are asked for at the same
-time, each from a guessed name on, up to where the next one began. A bad guess costs a request, never a name: a run goes
-on until it has met the beginning of the next one, and names come out in order.
+A service gives a page only after the one before it, but it starts anywhere. So a few runs of pages are asked for at the
+same time, each from a guessed name on, up to where the next one began. A bad guess costs a request, never a name: a run
+goes on until it has met the beginning of the next one, and names come out in order.
 """
 
+import os
 import string
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-from msgspec import structs
+__all__ = ["NamePage", "ahead", "fan_out"]
 
-from datastore.providers.s3.documents import Listing
 
-__all__ = ["ahead", "fan_out"]
+class NamePage(Protocol):
+    """A page of a listing, as far as fanning out looks at it."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Its names, in order."""
+        ...
+
+    @property
+    def more(self) -> bool:
+        """Whether there are names after it."""
+        ...
+
 
 T = TypeVar("T")
+P = TypeVar("P", bound=NamePage)
 
-_RUNS: Final = 8
+_RUNS: Final = 8  # at most, and one for every few pages that have come: the end may be near
 _HELD: Final = 64  # pages, of all runs together
 _AIM: Final = 8.0  # pages of a run, where guesses are right
 _PLACES: Final = 32
+_PAGES_PER_RUN: Final = 2
 
 
-class _Run(Generic[T]):
+class _Run(Generic[T, P]):
     """Pages from one name on, in order."""
 
     def __init__(self, start: str, sample: Sequence[str] = ()) -> None:
         self.start = start
         self.last = start
-        self.pages: deque[Listing] = deque()
-        self.sample = sample  # its last page of several names
+        self.pages: deque[P] = deque()
+        self.sample = sample  # the names of its last page, and the one before them
         self.asked = 0
         self.future: Future[T] | None = None
         self.over = False
 
-    def take(self, page: Listing, *, end: str | None) -> None:
+    def take(self, page: P, *, end: str | None) -> None:
         """Take a page that has arrived."""
         self.future = None
         if page.names:
+            if self.pages or self.sample or self.last != self.start:  # the name before them is one, and no guess
+                self.sample = [self.last, *page.names]
             self.last = page.names[-1]
-            self.sample = page.names if len(page.names) > 1 else self.sample
             self.pages.append(page)
-        self.over = page.token is None or (end is not None and self.last >= end)
+        self.over = not page.more or (end is not None and self.last >= end)
 
 
-class _Fan(Generic[T]):
+class _Fan(Generic[T, P]):
     """The runs that are under way, in the order of their names."""
 
     def __init__(
-        self, ask: "Callable[[str], Future[T]]", read: Callable[[T], Listing], page: Listing, floor: int
+        self,
+        ask: "Callable[[str], Future[T]]",
+        read: Callable[[T], P],
+        first: Callable[[P, int], P],
+        names: Sequence[str],
     ) -> None:
         self._ask = ask
         self._read = read
-        self._floor = floor
+        self._first = first
         self._aim = _AIM
-        self._runs: list[_Run[T]] = [_Run(page.names[-1], page.names)]
+        self._runs: list[_Run[T, P]] = [_Run(names[-1], names)]
+        self._received = 0
+        self._end_of_all: str | None = None  # nothing is after it
+        self._process = os.getpid()
 
-    def pages(self) -> Iterator[Listing]:
+    def pages(self, floor: int) -> Iterator[P]:
         """Yield all pages that follow."""
         while self._runs:
-            self._widen()
+            self._widen(floor)
             self._pump()
             head = self._runs[0]
             if head.pages:
-                page = _up_to(head.pages.popleft(), self._end(0))
+                page = self._up_to(head.pages.popleft(), self._end(0))
                 if page.names:
                     yield page
             elif head.over:
@@ -76,22 +98,46 @@ class _Fan(Generic[T]):
             else:
                 self._receive()
 
+    def _up_to(self, page: P, end: str | None) -> P:
+        """Return a page without the names after `end`."""
+        if end is None or page.names[-1] <= end:
+            return page
+        return self._first(page, bisect_right(page.names, end))
+
     def _end(self, index: int) -> str | None:
         return self._runs[index + 1].start if index + 1 < len(self._runs) else None
 
-    def _widen(self) -> None:
-        """Begin one more run where pages are left for it: behind the last one, else in the middle of a long one."""
-        if len(self._runs) >= _RUNS:
+    def _widen(self, floor: int) -> None:
+        """Begin one more run where pages are left for it: behind the last one, else in the middle of a long one.
+
+        Only names that are known to be neighbours tell how far apart pages are, not those after a guess: hence all that
+        lie behind a run which has seen two pages are guessed from there.
+        """
+        if len(self._runs) >= min(_RUNS, 2 + self._received // _PAGES_PER_RUN):
             return
+        guessed = 0  # runs that lie behind a run and begin with a guess from it
         for index, run in reversed([*enumerate(self._runs)]):
-            if run.over or not run.sample:  # a guess from a guess would be a poor one
+            if run.over or not run.sample:
+                guessed += 1
                 continue
-            start, end = ahead(run.sample, run.last, pages=self._aim, floor=self._floor), self._end(index)
-            if start is not None and (end is None or start < end):
-                self._runs.insert(index + 1, _Run(start))
-                return
+            for place in range(index + guessed, index - 1, -1):
+                count, end = place - index + 1, self._end(place)
+                start = ahead(run.sample, run.last, pages=self._aim * count, floor=floor)
+                # Between two runs there has to be work for another one.
+                least = (
+                    start if end is None else ahead(run.sample, run.last, pages=self._aim * (count + 1), floor=floor)
+                )
+                end = end or self._end_of_all
+                if start and least and start > self._runs[place].last and (end is None or least < end):
+                    self._runs.insert(place + 1, _Run(start))
+                    return
+            guessed = 0
 
     def _pump(self) -> None:
+        if os.getpid() != self._process:  # what the parent asked for is not answered here
+            self._process = os.getpid()
+            for run in self._runs:
+                run.future = None
         room = _HELD - sum(len(run.pages) for run in self._runs)
         for run in self._runs:
             if run.future is None and not run.over and (room > 0 or run is self._runs[0]):
@@ -112,24 +158,32 @@ class _Fan(Generic[T]):
             if run.future is None or run.future not in arrived:
                 continue
             page = self._read(run.future.result())
+            self._received += 1
             run.take(page, end=self._end(index))
-            if page.token is None:  # nothing is left for those behind it
+            if not page.more:  # nothing is left for those behind it
+                self._end_of_all = run.last
                 del self._runs[index + 1 :]
                 return
 
 
 def fan_out(
-    ask: "Callable[[str], Future[T]]", read: Callable[[T], Listing], page: Listing, *, floor: int = 0
-) -> Iterator[Listing]:
-    """Yield the pages after a given one, in order, no name twice.
+    ask: "Callable[[str], Future[T]]",
+    read: Callable[[T], P],
+    names: Sequence[str],
+    *,
+    first: Callable[[P, int], P],
+    floor: int = 0,
+) -> Iterator[P]:
+    """Yield the pages after some names, in order, no name twice.
 
     Args:
         ask: Asks for the page after a name; the answers may come in any order.
         read: Makes a page of an answer, in the thread of the caller.
-        page: The last page so far; it has names, and there are more.
+        names: Of the last page so far, and the one before them if there is one; there are more.
+        first: Makes a page of so many names of one, the first ones.
         floor: Characters that all names have in common: the prefix that is listed.
     """
-    return _Fan(ask, read, page, floor).pages()
+    return _Fan(ask, read, first, names).pages(floor)
 
 
 def ahead(sample: Sequence[str], anchor: str, *, pages: float, floor: int = 0) -> str | None:
@@ -138,7 +192,8 @@ def ahead(sample: Sequence[str], anchor: str, *, pages: float, floor: int = 0) -
     Names are taken for numbers, whose digits are the characters that occur in them.
 
     Args:
-        sample: The names of some page.
+        sample: The names of some page, and the last one of the page before it if it is known: a page may span more than
+            its own names.
         anchor: From where on.
         pages: How far, in pages like the sample.
         floor: Characters that the answer has in common with all names.
@@ -184,18 +239,3 @@ def _common(one: str, other: str) -> int:
     """Return how many characters two names begin with alike."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _up_to(page: Listing, end: str | None) -> Listing:
-    """Return a page without the names after `end`."""
-    if end is None or page.names[-1] <= end:
-        return page
-    count = bisect_left(page.names, end)
-    count += count < len(page.names) and page.names[count] == end
-    return structs.replace(
-        page,
-        names=page.names[:count],
-        sizes=page.sizes[:count],
-        modified_us=page.modified_us[:count],
-        etags=page.etags[:count],
-    )
