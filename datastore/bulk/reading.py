@@ -97,12 +97,10 @@ class _Folders:
         return target
 
     def _make(self, folder: str) -> bool:
-        """Make a folder, unless it is there, and tell whether it was not."""
-        try:
-            Path(folder).mkdir(parents=True)
-        except FileExistsError:
-            return False
-        return True
+        """Make a folder, unless it is there, and tell whether it is empty."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with os.scandir(folder) as there:
+            return next(there, None) is None
 
 
 def _downloaded(
