@@ -14,6 +14,7 @@ from datastore.testing import servers
 
 TASKS = {
     "download": "1 GiB download",
+    "read": "1 GiB into memory",
     "upload": "1 GiB upload",
     "list_keys": "list 20,000 keys",
     "get_many": "2,000 × 10 KB out",
@@ -42,17 +43,20 @@ def main() -> None:
     parser.add_argument("--clients", nargs="+", default=None, help="modules of benchmarks.clients")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
     parser.add_argument("--latency", type=int, default=0, help="milliseconds of round trip to the server")
+    parser.add_argument("--folder", help="where downloads go, for example on a tmpfs")
     parser.add_argument("--busy", action="store_true", help="with a thread of pure Python beside it")
     arguments = parser.parse_args()
     clients = arguments.clients or (S3_CLIENTS if arguments.service == "s3" else LAKEFS_CLIENTS)
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-bench-")))
         make_source(root / "source")
+        target = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder, prefix="datastore-bench-")))
+        (target / "source").symlink_to(root / "source")
         place = (_s3 if arguments.service == "s3" else _lakefs)(root, stack, latency=arguments.latency)
         for name in arguments.tasks:
             found = {
                 client: measure(
-                    Task(name=name, client=client, place=place, folder=str(root / "out"), busy=arguments.busy),
+                    Task(name=name, client=client, place=place, folder=str(target / "out"), busy=arguments.busy),
                     rounds=arguments.rounds,
                 )
                 for client in clients

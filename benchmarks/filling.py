@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
+from benchmarks.clients import BIG
 from datastore.testing.servers import LakeFSServer, S3Server
 
 __all__ = ["fill_bucket", "fill_repo", "make_source"]
 
-BIG = 1 << 30
 SMALL = 2000
 NAMES = 20_000
 

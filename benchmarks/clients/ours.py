@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import datastore as ds
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import LakeFSPlace, Place, S3Place
 
 LABEL = "datastore"
@@ -42,6 +42,11 @@ def connect(place: Place) -> Any:
 def download(connection: Any, folder: Path) -> None:
     fs, base, _ = connection
     fs.get_file(f"{base}/big", str(folder / "big"))
+
+
+def read(connection: Any, folder: Path) -> None:
+    fs, base, _ = connection
+    assert len(fs.cat_file(f"{base}/big")) == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

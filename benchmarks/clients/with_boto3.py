@@ -1,6 +1,7 @@
 """boto3, with its transfer manager in Python and 32 threads for small objects."""
 
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import Place, S3Place
 
 LABEL = "boto3"
@@ -33,6 +34,13 @@ def connect(place: Place) -> Any:
 def download(connection: Any, folder: Path) -> None:
     client, bucket, transfer = connection
     client.download_file(bucket, "big", str(folder / "big"), Config=transfer)
+
+
+def read(connection: Any, folder: Path) -> None:
+    client, bucket, transfer = connection
+    into = BytesIO()
+    client.download_fileobj(bucket, "big", into, Config=transfer)
+    assert into.tell() == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lakefs_spec import LakeFSFileSystem
 
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import LakeFSPlace, Place
 
 LABEL = "lakefs-spec"
@@ -22,6 +22,11 @@ def connect(place: Place) -> Any:
 def download(connection: Any, folder: Path) -> None:
     fs, repo = connection
     fs.get_file(f"{repo}/main/big", str(folder / "big"))
+
+
+def read(connection: Any, folder: Path) -> None:
+    fs, repo = connection
+    assert len(fs.cat_file(f"{repo}/main/big")) == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

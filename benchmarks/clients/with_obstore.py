@@ -7,7 +7,7 @@ from typing import Any
 import obstore
 from obstore.store import S3Store
 
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import Place, S3Place
 
 LABEL = "obstore"
@@ -34,6 +34,10 @@ def download(connection: Any, folder: Path) -> None:
     with (folder / "big").open("wb") as file:
         for chunk in obstore.get(connection, "big").stream(min_chunk_size=PART):
             file.write(chunk)
+
+
+def read(connection: Any, folder: Path) -> None:
+    assert len(obstore.get(connection, "big").bytes()) == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

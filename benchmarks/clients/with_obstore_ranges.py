@@ -7,6 +7,7 @@ from typing import Any
 
 import obstore
 
+from benchmarks.clients import BIG
 from benchmarks.clients.with_obstore import PART, connect
 
 __all__ = ["LABEL", "connect", "download"]
@@ -25,3 +26,10 @@ def download(connection: Any, folder: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(part, range(0, size, PART)))
     os.close(fd)
+
+
+def read(connection: Any, folder: Path) -> None:
+    starts = list(range(0, BIG, PART))
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda start: obstore.get_range(connection, "big", start=start, length=PART), starts))
+    assert len(b"".join(parts)) == BIG

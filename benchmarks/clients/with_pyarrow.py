@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import Place, S3Place
 
 LABEL = "pyarrow"
@@ -28,6 +28,12 @@ def connect(place: Place) -> Any:
 def download(connection: Any, folder: Path) -> None:
     fs, bucket = connection
     pafs.copy_files(f"{bucket}/big", str(folder / "big"), source_filesystem=fs, chunk_size=8 << 20)
+
+
+def read(connection: Any, folder: Path) -> None:
+    fs, bucket = connection
+    with fs.open_input_file(f"{bucket}/big") as file:
+        assert len(file.readall()) == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

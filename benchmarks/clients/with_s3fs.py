@@ -5,7 +5,7 @@ from typing import Any
 
 import s3fs
 
-from benchmarks.clients import fresh
+from benchmarks.clients import BIG, fresh
 from benchmarks.places import Place, S3Place
 
 LABEL = "s3fs"
@@ -24,6 +24,11 @@ def connect(place: Place) -> Any:
 def download(connection: Any, folder: Path) -> None:
     fs, bucket = connection
     fs.get_file(f"{bucket}/big", str(folder / "big"))
+
+
+def read(connection: Any, folder: Path) -> None:
+    fs, bucket = connection
+    assert len(fs.cat_file(f"{bucket}/big")) == BIG
 
 
 def upload(connection: Any, folder: Path) -> None:

@@ -6,12 +6,12 @@ guessed key on.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count as count_from
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from datastore.calls import Call, HttpResponse
-from datastore.fanning import fan_out
+from datastore.fanning import LONG, fan_out
 from datastore.http.ahead import Ahead
 from datastore.http.engine import engine
 from datastore.names import MAX_KEY_BYTES
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from datastore.providers.lakefs.client import Query
 
 __all__ = ["list_pages"]
-
-_LONG: Final = 2
-"""Pages after which a listing is long."""
 
 
 def list_pages(
@@ -133,7 +130,7 @@ def _pages(source: _Source, after: str | None) -> Iterator[Sequence[ObjectStats]
     for count in count_from(2):
         before = found.names[-1:]
         found = source.read(answer.result())
-        wide = count == _LONG and not source.delimiter
+        wide = count == LONG and not source.delimiter
         if found.more and not wide:
             answer = source.ahead(found.next)
         yield found.rows

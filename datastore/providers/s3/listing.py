@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from datastore.calls import HttpRequest, HttpResponse
-from datastore.fanning import fan_out
+from datastore.fanning import LONG, fan_out
 from datastore.http.ahead import Ahead
 from datastore.http.engine import engine
 from datastore.listing import PAGE_SIZE, grouped, pages
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Scope", "fold", "list_pages"]
 
 _OK: Final = frozenset({200})
-_LONG: Final = 24
-"""Pages after which a listing is long."""
 
 
 class Scope(Struct, frozen=True):
@@ -129,7 +127,7 @@ def _pages(scope: Scope, delimiter: str | None) -> Iterator[Page]:
 def _chain(scope: Scope, delimiter: str | None) -> Iterator[Listing]:
     """Yield page after page; from the second on the next one is asked for before this one is read.
 
-    A listing that turns out to be long goes on in parallel: guesses about the rest are cheap by then.
+    A listing that turns out to be long goes on in parallel.
     """
     response = engine().send(scope.request(delimiter=delimiter, start_after=scope.start_after))
     if code_of(response) in UNSPEAKABLE:
@@ -142,7 +140,7 @@ def _chain(scope: Scope, delimiter: str | None) -> Iterator[Listing]:
     for count in count_from(2):
         before = found.names[-1:]
         body = scope.checked(answer.result())
-        token, wide = next_token(body), count == _LONG and not delimiter
+        token, wide = next_token(body), count == LONG and not delimiter
         if token is not None and not wide:
             answer = Ahead(scope.request(delimiter=delimiter, token=token))
         found = listing(body)
