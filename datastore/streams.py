@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkable
 
@@ -24,7 +24,7 @@ __all__ = [
     "as_bytes",
     "body_chunks",
     "read_at",
-    "write_at",
+    "write_pieces",
 ]
 
 CHUNK = 1 << 20
@@ -206,9 +206,9 @@ def _portable_read_at(fd: int, buffer: memoryview, offset: int) -> int:
     return len(data)
 
 
-def _portable_write_at(fd: int, data: Bytes, offset: int) -> int:
+def _portable_pwritev(fd: int, pieces: Sequence[Bytes], offset: int) -> int:
     os.lseek(fd, offset, os.SEEK_SET)
-    return os.write(fd, data)
+    return os.write(fd, b"".join(pieces))
 
 
 def _preadv(fd: int, buffer: memoryview, offset: int) -> int:
@@ -216,7 +216,16 @@ def _preadv(fd: int, buffer: memoryview, offset: int) -> int:
 
 
 read_at: Callable[[int, memoryview, int], int] = _preadv if hasattr(os, "preadv") else _portable_read_at
-write_at: Callable[[int, Bytes, int], int] = os.pwrite if hasattr(os, "pwrite") else _portable_write_at
+_pwritev: Callable[[int, Sequence[Bytes], int], int] = os.pwritev if hasattr(os, "pwritev") else _portable_pwritev
+
+
+def write_pieces(fd: int, pieces: Sequence[Bytes], offset: int) -> int:
+    """Write up to 1,024 pieces one after the other at an offset, all of them, and return how many bytes that were."""
+    size = sum(map(len, pieces))
+    done = _pwritev(fd, pieces, offset)
+    while done < size:  # a nearly full disk writes less, and says why at the next try
+        done += _pwritev(fd, [memoryview(b"".join(pieces))[done:]], offset + done)
+    return size
 
 
 class HashingSink:

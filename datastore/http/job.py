@@ -9,12 +9,16 @@ from msgspec import structs
 from datastore.calls import FileSlice, HttpRequest, HttpResponse, Signed
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.http.expectation import Expected, Wanted, expectation, wanted_of
-from datastore.streams import write_at
+from datastore.streams import write_pieces
 
 __all__ = ["ERROR_LIMIT", "Job", "parse_head"]
 
 ERROR_LIMIT: Final = 1 << 20
 """Most bytes that are read of an answer that was not expected: an error's text."""
+_GATHER: Final = 1 << 20
+"""Bytes that go to a file at once. libcurl hands over 16 KiB at a time, and each write gives the interpreter's lock
+away: where another thread is busy, it comes back after 5 ms."""
+_PIECES: Final = 1024  # most of them, for the system
 _BODY: Final = frozenset({200, 206})
 _CHANGED: Final = 412
 _BEYOND: Final = 416
@@ -33,6 +37,8 @@ class Job:
         "_expected",
         "_first",
         "_fits",
+        "_gathered",
+        "_gathered_size",
         "_other",
         "_pin",
         "_position",
@@ -81,6 +87,8 @@ class Job:
         self.error: BaseException | None = None
         self.fatal: Exception | None = None
         self._body: list[bytes] = []  # of an expected answer, over all attempts, where it has no sink
+        self._gathered: list[bytes] = []  # on its way to a file
+        self._gathered_size = 0
         self._position = 0  # how much of an expected answer is here
         self._first: int | None = None  # where in the object it begins
         self._pin: str | None = None  # which version it is of
@@ -136,20 +144,29 @@ class Job:
             if self._room < 0:
                 self.unfit = self._too_long()
                 return -1
-        self._write(data)
-        self._position += size
+        self._write(data, size)
         return None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, size: int) -> None:
         sink = self.request.sink
+        if isinstance(sink, FileSlice):
+            self._gathered.append(data)
+            self._gathered_size += size
+            if self._gathered_size >= _GATHER or len(self._gathered) == _PIECES:
+                self._flush()
+            return
         if sink is None:
             self._body.append(data)
-        elif isinstance(sink, FileSlice):
-            done = 0
-            while done < len(data):  # a nearly full disk writes less, and says why at the next try
-                done += write_at(sink.fd, memoryview(data)[done:], sink.offset + self._position + done)
         else:
-            sink[self._position : self._position + len(data)] = data
+            sink[self._position : self._position + size] = data
+        self._position += size
+
+    def _flush(self) -> None:
+        """Write what is gathered. If that fails, it is as if it had not come."""
+        sink, pieces = self.request.sink, self._gathered
+        self._gathered, self._gathered_size = [], 0
+        if pieces and isinstance(sink, FileSlice):
+            self._position += write_pieces(sink.fd, pieces, sink.offset + self._position)
 
     def look(self) -> None:
         """Learn what the answer is, before the first byte of its body is kept: is it what was asked for?"""
@@ -205,7 +222,7 @@ class Job:
         """Return the answer of an attempt that the wire calls complete; None if it is not, or its bytes are unfit."""
         if self._expected is None:
             self.look()
-        if not self._whole:
+        if not self._whole or not self._flushed():
             return None
         if self._fits:
             length, size = self._expected.length if self._expected else None, self.request.size
@@ -223,20 +240,29 @@ class Job:
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return HttpResponse(status=self.status, headers=self.headers, body=body, size=size, attempts=self.attempt)
 
+    def _flushed(self) -> bool:
+        try:
+            self._flush()
+        except OSError as error:
+            self.fatal = error
+        return self.fatal is None
+
     def let_go(self) -> None:
         """Forget the caller's buffers: once he is told, they are his alone, and he may resize or unmap them."""
         if self.request.sink is not None or self.request.body:
             self.request = structs.replace(self.request, sink=None, body=b"")
+            self._gathered = []
 
     def start_again(self) -> None:
         """Forget what was received: the next attempt cannot go on where this one broke off."""
         self._position = 0
         self._body = []
+        self._gathered, self._gathered_size = [], 0
         self._first = self._pin = None
 
     def keep_what_came(self) -> None:
         """Prepare to go on at the position reached, if it is certain that the rest will be of the same version."""
-        if self.request.method != "GET" or not (self._pin or self.request.if_match):
+        if self.request.method != "GET" or not (self._pin or self.request.if_match) or not self._flushed():
             self.start_again()
 
 

@@ -80,6 +80,8 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._held = False
+        self._parked = threading.Event()
+        self._unparked = threading.Event()
 
     # ------------------------------------------------------------------------------------------- for other threads
     def submit(self, job: Job) -> None:
@@ -103,15 +105,23 @@ class Loop:
             gone.wait()
 
     def hold(self) -> None:
-        """End the thread and keep it from starting again until `go_on`: a fork must find nothing in the middle."""
+        """Keep the thread between two steps until `go_on`, or from starting: a fork must find nothing in the middle.
+
+        It waits, and does not end: OpenSSL cleans up after a thread that Python takes for joined already, and a child
+        that is forked meanwhile would wait for ever for the lock of that clean-up.
+        """
         self._starting.acquire()
-        self._held = self._thread is not None
-        self._halt()
+        self._parked.clear()
+        self._unparked.clear()
+        self._held = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._wake()
+            self._parked.wait()
 
     def go_on(self) -> None:
         """Undo `hold`."""
-        if self._held:
-            self._launch()
+        self._held = False
+        self._unparked.set()
         self._starting.release()
 
     def close(self) -> None:
@@ -165,9 +175,14 @@ class Loop:
         try:
             while not self._stopping:
                 self._step()
+                if self._held:
+                    self._parked.set()
+                    self._unparked.wait()
         except BaseException as error:
             self._broken(error)
             raise
+        finally:
+            self._parked.set()
 
     def _step(self) -> None:
         self._awake = False  # before the inbox is looked at: what is put there from now on is followed by a wake-up

@@ -113,6 +113,17 @@ def test_a_bulk_of_the_parent_goes_on(serve, engine):
     assert [status(child) for child in children] == [0] * 10
 
 
+def test_the_thread_waits_while_the_process_forks_and_does_not_end(server, engine):
+    # While a thread ends, OpenSSL holds a lock: a child that inherits it held hangs in its first handshake.
+    read(engine, server, 1)
+    (thread,) = [one for one in threading.enumerate() if one.name == "datastore-http" and one is engine._loop._thread]
+    children = [in_child(lambda: read(engine, server, 1)) for _ in range(5)]
+    assert [status(child) for child in children] == [0] * 5
+    assert engine._loop._thread is thread
+    assert thread.is_alive()
+    read(engine, server, 1)
+
+
 def test_a_bulk_does_not_go_on_in_the_child(serve, engine):
     server = serve(lambda asked: [Pause(0.01), reply(b"x")])
     drawn = []
