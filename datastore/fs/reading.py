@@ -177,9 +177,10 @@ class Reading(AsyncFileSystem):
         place = self._view.place(path)
         listing = self._view.listing(place, delimiter="/")
         found = children(place.base, place.prefix, listing.objects, listing.prefixes)
-        if not found and (info := self._view.entry(place)) is not None:
-            found = {path: file_info(place.base, info)}
-        return found
+        if found or (place.key and self._view.is_made(place)):
+            return found
+        info = self._view.entry(place)
+        return found if info is None else {path: file_info(place.base, info)}
 
     def _found(
         self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", detail: bool = True

@@ -33,6 +33,7 @@ _LISTINGS = 16
 _LISTING_NAMES = 5_000
 _OBJECTS = 32
 _OBJECT_SIZE = 1 << 20
+_MADE = 1_000
 _BELIEVED = 5.0
 """Seconds; pandas asks for a Parquet file's info, twice if it is a file, and opens it twice, all for one call."""
 
@@ -98,6 +99,7 @@ class View:
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
         self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
+        self._made: _Kept[None] = _Kept(_MADE)
         self.once = once
         self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
 
@@ -237,6 +239,14 @@ class View:
                 place.target.versioned.commit_of(place.target.ref)
         else:
             next(iter(place.provider.list()), None)
+
+    def make(self, place: Place) -> None:
+        """Remember a prefix that a program believes to have made: DuckDB looks what is in it before it writes there."""
+        self._made.put(place.same, None)
+
+    def is_made(self, place: Place) -> bool:
+        """Tell whether a prefix was made here, though nothing need be under it."""
+        return bool(self._made.get(place.same))
 
     def listing(self, place: Place, *, delimiter: str | None = None, stem: str = "") -> Listing:
         """Return what is under a place.

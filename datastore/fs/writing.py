@@ -315,6 +315,7 @@ class Writing(Reading):
             self._view.require(place)
         if not place.key and not exist_ok:
             raise AlreadyExists(f"{path!r} exists")
+        self._view.make(place)
 
 
 def _doomed(view: View, place: Place, *, recursive: bool, maxdepth: int | None) -> list[str]:

@@ -1,0 +1,46 @@
+"""What the tests of several engines need."""
+
+import logging
+import threading
+from contextlib import contextmanager
+
+import pandas as pd
+
+import datastore as ds
+from datastore.fs.system import DatastoreFileSystem
+
+FRAME = pd.DataFrame({"a": range(1000), "k": [f"k{n % 4}" for n in range(1000)], "f": [n / 3 for n in range(1000)]})
+
+
+def committed(base):
+    """Commit what is on a branch, and return the path of that commit; a bucket stays what it is."""
+    name, at, ref = base.partition("@")
+    return f"{name}@{ds.repo(name).branch(ref).commit('rows').id}" if at else base
+
+
+def change(path, data):
+    """Write as somebody else does: by another instance."""
+    DatastoreFileSystem(skip_instance_cache=True).pipe_file(path, data)
+
+
+@contextmanager
+def instances(monkeypatch, verb):
+    """Collect the instances that serve a verb in the block, and the threads in which they do."""
+    original = getattr(DatastoreFileSystem, verb)
+    seen, threads = set(), set()
+
+    def watched(self, *args, **kwargs):
+        seen.add(id(self))
+        threads.add(threading.get_ident())
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatastoreFileSystem, verb, watched)
+        yield seen, threads
+
+
+@contextmanager
+def log_of(caplog):
+    """Keep what we log about writers that were given up out of the terminal, and hand it out."""
+    with caplog.at_level(logging.WARNING, "datastore"):
+        yield caplog
