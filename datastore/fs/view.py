@@ -5,9 +5,12 @@ serves one call remembers for some seconds what it has seen, and every other vie
 """
 
 import json
+import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from io import IOBase
 from typing import Generic, TypeVar
 
 import msgspec
@@ -37,7 +40,11 @@ _MADE = 1_000
 _BELIEVED = 5.0
 """Seconds; pandas asks for a Parquet file's info, twice if it is a file, and opens it twice, all for one call."""
 
+_JUST_NOW = 0.1
+"""Seconds; DuckDB asks for the size and the time of each file right after it has opened it."""
+
 _V = TypeVar("_V")
+_Opened = tuple[ObjectInfo, "weakref.ref[IOBase]", float]
 
 
 class Place(Struct, frozen=True):
@@ -102,6 +109,7 @@ class View:
         self._made: _Kept[None] = _Kept(_MADE)
         self.once = once
         self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
+        self._opened: _Kept[_Opened] = _Kept(_OBJECTS)
 
     @property
     def namespace(self) -> Namespace:
@@ -183,6 +191,18 @@ class View:
             if time.monotonic() - when < _BELIEVED:
                 return info
         return self.known(place)
+
+    def opened(self, path: str, info: ObjectInfo, file: IOBase) -> None:
+        """Remember what this thread has opened. By number: of threads that are not Python's, nothing else lasts."""
+        self._opened.put((threading.get_ident(), path), (info, weakref.ref(file), time.monotonic()))
+
+    def open_here(self, path: str) -> ObjectInfo | None:
+        """Return the version of an object that this thread has opened just now, and not closed; asks nobody."""
+        for info, held, when in self._opened.get((threading.get_ident(), path)):
+            file = held()
+            if file is not None and not file.closed and time.monotonic() - when < _JUST_NOW:
+                return info
+        return None
 
     def read(self, place: Place, *, if_match: str | None = None) -> Reader:
         """Open an object; small ones of a commit stay in memory.

@@ -2,21 +2,40 @@
 
 # ruff: noqa: F811 - fixtures are asked for by the names under which they are imported
 
+import json
+from pathlib import Path
+
 import pytest
 
+from datastore import namespace
 from datastore.errors import Forbidden
-from tests.filesystem.conftest import _own_place, counts, fs, lake, mem, other, repo, s3  # noqa: F401 - fixtures
+from tests.crossing import peers
+from tests.filesystem.conftest import _own_place, counts, fs, mem, other, repo  # noqa: F401 - fixtures
 
-_SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("s3", "lake")]
+_SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("versitygw", "lakefs")]
 
 
-@pytest.fixture(params=["branch", *_SERVED])
+@pytest.fixture(params=["repo", *_SERVED])
 def base(request):
-    """The path of an empty branch, or of a bucket: every kind of place that answers in its own way."""
-    if request.param == "branch":
-        request.getfixturevalue("repo")
-        return "garments@main"
-    return request.getfixturevalue(request.param)
+    """The path of an empty branch or bucket, in a mount of a file: a session's secrets do not travel."""
+    place = request.getfixturevalue(request.param)
+    return "garments@main" if request.param == "repo" else _mounted(place)
+
+
+@pytest.fixture
+def s3(versitygw):
+    """The path of an empty bucket."""
+    return _mounted(versitygw)
+
+
+def _mounted(server):
+    versioned = server.kind == "lakefs"
+    options = {"provider": "lakefs" if versioned else "s3", **peers.options_of(server)}
+    options |= {"repo": server.new_repo()} if versioned else {"bucket": server.new_bucket()}
+    with Path("datastore.yaml").open("a") as file:
+        file.write(f"  data: {json.dumps(options)}\n")
+    namespace.reset_current()
+    return "data@main" if versioned else "data"
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 """What the tests of several engines need."""
 
-import logging
 import threading
+from collections import Counter
 from contextlib import contextmanager
 
 import pandas as pd
 
 import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
+from datastore.namespace import current
+from tests.filesystem.helpers import requests_to
 
 FRAME = pd.DataFrame({"a": range(1000), "k": [f"k{n % 4}" for n in range(1000)], "f": [n / 3 for n in range(1000)]})
 
@@ -40,7 +42,9 @@ def instances(monkeypatch, verb):
 
 
 @contextmanager
-def log_of(caplog):
-    """Keep what we log about writers that were given up out of the terminal, and hand it out."""
-    with caplog.at_level(logging.WARNING, "datastore"):
-        yield caplog
+def requests():
+    """Count the requests to the bucket behind the mount "data" in the block, by method."""
+    counted = Counter()
+    with requests_to(f"/{current().target('data/x').provider.bucket_name}") as seen:
+        yield counted
+    counted.update(exchange.method for exchange in seen)

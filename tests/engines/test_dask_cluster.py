@@ -1,7 +1,5 @@
 """dask's workers in processes of their own, that know nothing but what they are handed."""
 
-from pathlib import Path
-
 import dask.dataframe as dd
 import fsspec
 import pandas as pd
@@ -9,15 +7,12 @@ import pytest
 from distributed import Client, LocalCluster
 
 import datastore as ds
-from datastore import namespace
-from tests.crossing import peers
 from tests.engines.helpers import FRAME, change, committed
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The inplace keyword"),  # dask calls pandas in an old way
 ]
-_SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("versitygw", "lakefs")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,28 +25,13 @@ def client():
         yield found
 
 
-@pytest.fixture(params=["repo", *_SERVED])
-def place(request):
-    """The path of an empty branch or bucket, in a mount of a file: a session's stays in its process."""
-    server = request.getfixturevalue(request.param)
-    if request.param == "repo":
-        return "garments@main"
-    versioned = request.param == "lakefs"
-    options = {"provider": "lakefs" if versioned else "s3", **peers.options_of(server)}
-    options |= {"repo": server.new_repo()} if versioned else {"bucket": server.new_bucket()}
-    lines = ["mounts:", "  data:", *(f"    {name}: {value}" for name, value in options.items())]
-    Path("datastore.yaml").write_text("\n".join(lines))
-    namespace.reset_current()
-    return "data@main" if versioned else "data"
-
-
-def test_spawned_workers_read_and_write(place):
-    dd.from_pandas(FRAME, npartitions=4).to_parquet(f"ds://{place}/t")
-    for seen in (place, committed(place)):
+def test_spawned_workers_read_and_write(base):
+    dd.from_pandas(FRAME, npartitions=4).to_parquet(f"ds://{base}/t")
+    for seen in (base, committed(base)):
         found = dd.read_parquet(f"ds://{seen}/t")
         pd.testing.assert_frame_equal(found.compute(), FRAME, check_dtype=False)
-    found.to_csv(f"ds://{place}/c/*.csv")
-    assert dd.read_csv(f"ds://{place}/c/*.csv")["a"].sum().compute() == 499500
+    found.to_csv(f"ds://{base}/c/*.csv")
+    assert dd.read_csv(f"ds://{base}/c/*.csv")["a"].sum().compute() == 499500
 
 
 def test_workers_read_the_commit_that_the_graph_was_made_for(repo):
