@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from fsspec import get_filesystem_class
+from fsspec import get_filesystem_class  # pyright: ignore[reportUnknownVariableType]
 from upath._flavour import WrappedFileSystemFlavour  # pyright: ignore[reportPrivateUsage] - the only way to a drive
 from upath.implementations.cloud import CloudPath
 

@@ -11,7 +11,7 @@ import fsspec
 import pandas as pd
 import pytest
 
-from tests.engines.helpers import FRAME, change, committed, instances
+from tests.engines.helpers import FRAME, change, committed, instances, requests
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask calls pandas in an old way
 
@@ -155,3 +155,10 @@ def test_reads_of_the_store(branch, frame, counts):
             counts.clear()
             dd.read_parquet(f"ds://{place}/t").compute()
             assert counts <= Counter(head=2, list=3, read=4)
+
+
+def test_requests_to_a_bucket(s3, frame):
+    frame.to_parquet(f"ds://{s3}/t")
+    with requests() as methods, dask.config.set(scheduler="threads"):
+        dd.read_parquet(f"ds://{s3}/t").compute()
+    assert methods <= Counter(HEAD=7, GET=7)

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset, DownloadConfig, load_dataset, load_from_disk
 
 import datastore as ds
-from tests.engines.helpers import FRAME, committed
+from tests.engines.helpers import FRAME, committed, requests
 
 WRITERS = {
     "parquet": lambda frame, url: frame.to_parquet(url, index=False),
@@ -144,3 +144,13 @@ def test_reads_of_the_store(branch, counts):
         found = load("parquet", f"ds://{place}/d/*.parquet", streaming=streaming)
         assert sum(1 for _ in found) == 4000
         assert counts <= most
+
+
+def test_requests_to_a_bucket(s3):
+    for n in range(4):
+        FRAME.to_parquet(f"ds://{s3}/d/{n}.parquet")
+    for streaming, most in ((False, Counter(HEAD=8, GET=1 + 4)), (True, Counter(HEAD=4, GET=1 + 4))):
+        with requests() as methods:
+            found = load("parquet", f"ds://{s3}/d/*.parquet", streaming=streaming)
+            assert sum(1 for _ in found) == 4000
+        assert methods <= most

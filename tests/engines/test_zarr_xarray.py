@@ -10,7 +10,7 @@ import zarr
 from zarr.storage import FsspecStore
 
 from datastore.errors import Forbidden
-from tests.engines.helpers import committed
+from tests.engines.helpers import committed, requests
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata")  # zarr says so whenever xarray writes
 
@@ -146,3 +146,11 @@ def test_reads_of_the_store(branch, counts):
         counts.clear()
         np.testing.assert_array_equal(found[:10, :10], DATA[:10, :10])
         assert counts <= Counter(read=2)  # the index of the shard, and one chunk
+
+
+def test_requests_to_a_bucket(s3):
+    options = {"shape": DATA.shape, "chunks": (10, 10), "dtype": DATA.dtype}
+    zarr.create_array(f"ds://{s3}/a.zarr", **options)[:] = DATA
+    with requests() as methods:
+        zarr.open_array(f"ds://{s3}/a.zarr", mode="r")[:]
+    assert methods <= Counter(GET=100 + 3)
