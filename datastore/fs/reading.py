@@ -182,7 +182,7 @@ class Reading(AsyncFileSystem):
         place = self._view.place(path)
         listing = self._view.listing(place, delimiter="/")
         found = children(place.base, place.prefix, listing.objects, listing.prefixes)
-        if found or (place.key and self._view.is_made(place)):
+        if found or (place.key and self._view.is_made(path)):
             return found
         info = self._view.entry(place)
         return found if info is None else {path: file_info(place.base, info)}

@@ -36,7 +36,6 @@ _LISTINGS = 16
 _LISTING_NAMES = 5_000
 _OBJECTS = 32
 _OBJECT_SIZE = 1 << 20
-_MADE = 1_000
 _BELIEVED = 5.0
 """Seconds; pandas asks for a Parquet file's info, twice if it is a file, and opens it twice, all for one call."""
 
@@ -106,7 +105,7 @@ class View:
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
         self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
-        self._made: _Kept[None] = _Kept(_MADE)
+        self._made: _Kept[str] = _Kept(_OBJECTS)
         self.once = once
         self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
         self._opened: _Kept[_Opened] = _Kept(_OBJECTS)
@@ -130,6 +129,8 @@ class View:
 
         What leads to a commit is remembered: looking a repo up costs more than a small read.
         """
+        if self._made and not self.is_made(path):
+            self._made.drop(threading.get_ident())
         head, _, key = path.partition("/")
         if not live and "::" not in key:
             repo, _, rest = key.partition("/")
@@ -157,6 +158,7 @@ class View:
     def wrote(self, place: Place) -> None:
         """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
         self._seen.clear()
+        self._opened.clear()
         if self.pins and self.pins.pop(pin_name(place.target), None):
             self._commits.clear()
 
@@ -260,13 +262,16 @@ class View:
         else:
             next(iter(place.provider.list()), None)
 
-    def make(self, place: Place) -> None:
-        """Remember a prefix that a program believes to have made: DuckDB looks what is in it before it writes there."""
-        self._made.put(place.same, None)
+    def make(self, path: str) -> None:
+        """Remember the prefix that this thread believes to have made, until it asks for anything else.
 
-    def is_made(self, place: Place) -> bool:
-        """Tell whether a prefix was made here, though nothing need be under it."""
-        return bool(self._made.get(place.same))
+        DuckDB looks what is in a folder that it has made before it writes there.
+        """
+        self._made.put(threading.get_ident(), path)
+
+    def is_made(self, path: str) -> bool:
+        """Tell whether the last thing that this thread did was to make this prefix."""
+        return self._made.get(threading.get_ident()) == (path,)
 
     def listing(self, place: Place, *, delimiter: str | None = None, stem: str = "") -> Listing:
         """Return what is under a place.
@@ -296,6 +301,7 @@ class View:
         self._infos.clear()
         self._listings.clear()
         self._objects.clear()
+        self._opened.clear()
         self._seen.clear()
 
     def _entry(self, place: Place) -> ObjectInfo | None:
@@ -339,6 +345,12 @@ class _Kept(Generic[_V]):
 
     def clear(self) -> None:
         self._values.clear()
+
+    def drop(self, key: Hashable) -> None:
+        self._values.pop(key, None)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
 
 
 def _place(path: str, target: Target, provider: Provider, state: str | None) -> Place:

@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 import datastore as ds
+from datastore.errors import NotFound
 from tests.engines.helpers import FRAME, change, committed, instances, requests
 
 FORMATS = {"parquet": "(FORMAT parquet)", "csv": "(FORMAT csv, HEADER)", "json": "(FORMAT json)"}
@@ -170,11 +171,24 @@ def test_requests_to_a_bucket(con, s3):
         assert methods <= most, path
 
 
+def test_a_folder_that_was_made_can_be_looked_into_at_once(fs, branch):
+    with pytest.raises(NotFound):
+        fs.ls(f"{branch}/d")
+    fs.mkdir(f"{branch}/d")
+    assert fs.ls(f"{branch}/d") == []  # as DuckDB does before it writes partitions
+    assert not fs.isdir(f"{branch}/d")
+    with pytest.raises(NotFound):
+        in_another_thread(fs.ls, f"{branch}/d")
+    assert not fs.exists(f"{branch}/e")
+    with pytest.raises(NotFound):
+        fs.ls(f"{branch}/d")
+
+
 def test_what_is_asked_of_a_file_is_answered_for_the_version_that_is_open(fs, branch):
     path = f"{branch}/a"
     change(path, b"1")
     with fs.open(path) as file:
-        change(path, b"22")  # between its `open` and its `size`
+        change(path, b"22")  # by somebody else, between its `open` and its `size`
         assert (fs.size(path), fs.modified(path)) == (1, file.info()["LastModified"])
         assert in_another_thread(fs.size, path) == 2
     assert fs.size(path) == 2
@@ -182,6 +196,9 @@ def test_what_is_asked_of_a_file_is_answered_for_the_version_that_is_open(fs, br
     change(path, b"333")
     del dropped
     assert fs.size(path) == 3
+    with fs.open(path):
+        fs.pipe_file(path, b"4444")
+        assert fs.size(path) == 4
 
 
 def in_another_thread(call, *args):
