@@ -32,6 +32,7 @@ class DatastorePath(CloudPath):
     """A path whose drive is the mount or repo with its ref. It shows what is there now; `pins=…` pins it.
 
     >>> import datastore as ds
+    >>> from upath import UPath
     >>> repo = ds.create_repo("garments")
     >>> path = UPath("ds://garments@main") / "images" / "1.png"
     >>> path.write_bytes(b"coat"), path.drive, path.name
