@@ -67,13 +67,18 @@ class Reading(AsyncFileSystem):
         """Tell whether there is a prefix or a mount."""
         return self._type(path) == "directory"
 
+    def size(self, path: str) -> int:
+        """Return the bytes of an object: of the version that this thread has just opened, if it has."""
+        found = self._view.open_here(strip(path))
+        return self.info(path)["size"] if found is None else found.size
+
     def created(self, path: str) -> datetime:
         """Return when this version was written: objects are never changed in place."""
         return self.modified(path)
 
     def modified(self, path: str) -> datetime:
-        """Return when this version was written, as an aware time."""
-        return self._object(path).modified
+        """Return when this version was written, as an aware time; which one, as `size`."""
+        return (self._view.open_here(strip(path)) or self._object(path)).modified
 
     def ukey(self, path: str) -> str:
         """Return a text that changes when the bytes at a path do, and only then; of a prefix, when any under it do."""
@@ -177,9 +182,10 @@ class Reading(AsyncFileSystem):
         place = self._view.place(path)
         listing = self._view.listing(place, delimiter="/")
         found = children(place.base, place.prefix, listing.objects, listing.prefixes)
-        if not found and (info := self._view.entry(place)) is not None:
-            found = {path: file_info(place.base, info)}
-        return found
+        if found or (place.key and self._view.is_made(path)):
+            return found
+        info = self._view.entry(place)
+        return found if info is None else {path: file_info(place.base, info)}
 
     def _found(
         self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", detail: bool = True
@@ -248,10 +254,12 @@ class Reading(AsyncFileSystem):
         info = reader.info
         details = partial(file_info, place.base, info)
         if isinstance(place.provider, SupportsRequests):
-            return ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
-        if not reader.seekable():
-            reader = RangedReader(place.provider, reader, place.key)
-        return ReadFile(self, path, reader, details)
+            file = ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
+        else:
+            seekable = reader if reader.seekable() else RangedReader(place.provider, reader, place.key)
+            file = ReadFile(self, path, seekable, details)
+        self._view.opened(path, info, file)
+        return file
 
     def open_version(self, path: str, etag: str) -> ReadFile:
         """Open the version of an object that another process has open; `HeadMoved` if it is gone."""

@@ -5,9 +5,12 @@ serves one call remembers for some seconds what it has seen, and every other vie
 """
 
 import json
+import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from io import IOBase
 from typing import Generic, TypeVar
 
 import msgspec
@@ -36,7 +39,11 @@ _OBJECT_SIZE = 1 << 20
 _BELIEVED = 5.0
 """Seconds; pandas asks for a Parquet file's info, twice if it is a file, and opens it twice, all for one call."""
 
+_JUST_NOW = 0.1
+"""Seconds; DuckDB asks for the size and the time of each file right after it has opened it."""
+
 _V = TypeVar("_V")
+_Opened = tuple[ObjectInfo, "weakref.ref[IOBase]", float]
 
 
 class Place(Struct, frozen=True):
@@ -98,8 +105,10 @@ class View:
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
         self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
+        self._made: _Kept[str] = _Kept(_OBJECTS)
         self.once = once
         self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
+        self._opened: _Kept[_Opened] = _Kept(_OBJECTS)
 
     @property
     def namespace(self) -> Namespace:
@@ -120,6 +129,8 @@ class View:
 
         What leads to a commit is remembered: looking a repo up costs more than a small read.
         """
+        if self._made and not self.is_made(path):
+            self._made.drop(threading.get_ident())
         head, _, key = path.partition("/")
         if not live and "::" not in key:
             repo, _, rest = key.partition("/")
@@ -147,6 +158,7 @@ class View:
     def wrote(self, place: Place) -> None:
         """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
         self._seen.clear()
+        self._opened.clear()
         if self.pins and self.pins.pop(pin_name(place.target), None):
             self._commits.clear()
 
@@ -181,6 +193,18 @@ class View:
             if time.monotonic() - when < _BELIEVED:
                 return info
         return self.known(place)
+
+    def opened(self, path: str, info: ObjectInfo, file: IOBase) -> None:
+        """Remember what this thread has opened. By number: of threads that are not Python's, nothing else lasts."""
+        self._opened.put((threading.get_ident(), path), (info, weakref.ref(file), time.monotonic()))
+
+    def open_here(self, path: str) -> ObjectInfo | None:
+        """Return the version of an object that this thread has opened just now, and not closed; asks nobody."""
+        for info, held, when in self._opened.get((threading.get_ident(), path)):
+            file = held()
+            if file is not None and not file.closed and time.monotonic() - when < _JUST_NOW:
+                return info
+        return None
 
     def read(self, place: Place, *, if_match: str | None = None) -> Reader:
         """Open an object; small ones of a commit stay in memory.
@@ -238,6 +262,17 @@ class View:
         else:
             next(iter(place.provider.list()), None)
 
+    def make(self, path: str) -> None:
+        """Remember the prefix that this thread believes to have made, until it asks for anything else.
+
+        DuckDB looks what is in a folder that it has made before it writes there.
+        """
+        self._made.put(threading.get_ident(), path)
+
+    def is_made(self, path: str) -> bool:
+        """Tell whether the last thing that this thread did was to make this prefix."""
+        return self._made.get(threading.get_ident()) == (path,)
+
     def listing(self, place: Place, *, delimiter: str | None = None, stem: str = "") -> Listing:
         """Return what is under a place.
 
@@ -266,6 +301,7 @@ class View:
         self._infos.clear()
         self._listings.clear()
         self._objects.clear()
+        self._opened.clear()
         self._seen.clear()
 
     def _entry(self, place: Place) -> ObjectInfo | None:
@@ -309,6 +345,12 @@ class _Kept(Generic[_V]):
 
     def clear(self) -> None:
         self._values.clear()
+
+    def drop(self, key: Hashable) -> None:
+        self._values.pop(key, None)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
 
 
 def _place(path: str, target: Target, provider: Provider, state: str | None) -> Place:

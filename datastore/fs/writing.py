@@ -86,17 +86,16 @@ class Writing(Reading):
             maxdepth: How deep.
             kwargs: As `put_file` takes them.
         """
-        pairs = pair(
-            LocalFileSystem(), local_paths(lpath), self, as_paths(rpath), recursive=recursive, maxdepth=maxdepth
-        )
+        target = as_paths(rpath)
+        pairs = pair(LocalFileSystem(), local_paths(lpath), self, target, recursive=recursive, maxdepth=maxdepth)
         callback.set_size(len(pairs))
-        if self._send(pairs, callback, kwargs) or (not kwargs and self._import(pairs, callback)):
+        if (self.remote(target) and self._send(pairs, callback, kwargs)) or (
+            not kwargs and self._import(pairs, callback)
+        ):
             return
         self._each(self.put_file, pairs, callback, local=self._local(target for _, target in pairs), **kwargs)
 
     def _send(self, pairs: Sequence[tuple[str, str]], callback: Any, options: Mapping[str, Any]) -> bool:
-        if not self.remote([target for _, target in pairs[:1]]):
-            return False
         files = [(Path(source), target) for source, target in pairs if not Path(source).is_dir()]
         sent = send(self._view, files, callback=callback, options=options)
         if sent:  # folders exist by what is in them
@@ -315,6 +314,7 @@ class Writing(Reading):
             self._view.require(place)
         if not place.key and not exist_ok:
             raise AlreadyExists(f"{path!r} exists")
+        self._view.make(path)
 
 
 def _doomed(view: View, place: Place, *, recursive: bool, maxdepth: int | None) -> list[str]:
