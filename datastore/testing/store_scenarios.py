@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 REPO = "garments"
+_FILES = 12
 _NOW = 1_800_000_000_000_000
 """One moment for all: the same steps make the same commits, so that states can be compared."""
 
@@ -169,7 +170,7 @@ def _two_commits(store: EmbeddedStore, place: Place) -> None:
     _save(repo, "main", {"a.txt": b"second", "d.txt": b"d"}, message="Second")
     repo.create_tag("v0", "main~1")
     place.beside.mkdir(exist_ok=True)
-    for number in range(12):
+    for number in range(_FILES):
         (place.beside / f"{number}.bin").write_bytes(f"file {number // 2}".encode() * 3000)
 
 
@@ -215,8 +216,8 @@ def _written_large(store: EmbeddedStore, _: Place) -> None:
 
 
 def _imported(store: EmbeddedStore, place: Place) -> None:
-    files = sorted(place.beside.glob("*.bin"))
-    store.repo(REPO).at("main").import_files([(path, f"in/{path.name}") for path in files])
+    names = [f"{number}.bin" for number in range(_FILES)]
+    store.repo(REPO).at("main").import_files([(place.beside / name, f"in/{name}") for name in names])
 
 
 def _linked(store: EmbeddedStore, _: Place) -> None:
