@@ -197,7 +197,7 @@ class _Worker:
 
     def _aside(self, repo: EmbeddedRepo, name: str) -> None:
         """A transaction: a hidden branch that is merged, or thrown away with its commits."""
-        aside = f"aside-{name}"
+        aside = f"aside-{name.replace(".", "-")}"
         repo.create_branch(aside, "main", hidden=True)
         key = f"aside/{name}"
         body = self._dice.randrange(len(_BODIES))
@@ -255,7 +255,7 @@ def _examined(store: EmbeddedStore, records: _Records, outcome: Outcome) -> list
 
 
 def _wrong_keys(repo: EmbeddedRepo, branch: str, history: list[CommitInfo], puts: dict[str, int]) -> list[str]:
-    """Every key that was put is new in exactly one commit of the branch, or uncommitted, with the bytes it was given."""
+    """Every key that was put is new in exactly one commit of the branch, or uncommitted, with its bytes."""
     added: Counter[str] = Counter(change.key for change in repo.uncommitted(branch))
     for info in history:
         added.update(change.key for change in repo.diff(info.parents[0], info.id))
