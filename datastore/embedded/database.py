@@ -32,6 +32,8 @@ _SETTINGS = (
     "PRAGMA wal_autocheckpoint=0",
     "PRAGMA temp_store=MEMORY",
 )
+_FOR_WRITING = "DELETE FROM store WHERE 0"
+"""Fails on a connection that can only read, where `BEGIN IMMEDIATE` alone begins to read instead."""
 _FULL_FSYNC = ("PRAGMA fullfsync=1", "PRAGMA checkpoint_fullfsync=1")
 
 
@@ -87,8 +89,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Generator[sqlite3.Connection]:
         """Lend a connection on which all statements see one state; fetch everything before leaving the block."""
-        with self._lent() as connection:
-            connection.execute("BEGIN")
+        with self._lent("BEGIN") as connection:
             yield connection
 
     @contextmanager
@@ -102,9 +103,8 @@ class Database:
         """
         owner = os.getpid()
         with self._gate.held():
-            with self._lent() as connection:
-                connection.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
-                connection.execute("BEGIN IMMEDIATE")
+            level = "PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL"
+            with self._lent(level, "BEGIN IMMEDIATE", _FOR_WRITING) as connection:
                 yield connection
                 if os.getpid() != owner:  # forked inside the block: it is the parent's transaction
                     return
@@ -117,23 +117,19 @@ class Database:
                     self._checkpoint()
 
     @contextmanager
-    def _lent(self) -> Generator[sqlite3.Connection]:
+    def _lent(self, *begin: str) -> Generator[sqlite3.Connection]:
         owner = os.getpid()
         try:
             with forking.kept_away():
                 mode, connection = self._take()
-                keep = True
                 try:
+                    connection = self._begun(mode, connection, begin)
                     yield connection
-                except sqlite3.OperationalError as error:
-                    # Where a file cannot be opened for writing, be it for a moment, SQLite opens it for reading.
-                    keep = not _is_read_only(error)
-                    raise
                 finally:
                     if os.getpid() != owner:  # forked inside the block: the connection is the parent's
                         _park(connection)
                     else:
-                        self._give_back(mode, connection, keep=keep)
+                        self._give_back(mode, connection)
                 if mode.stamp is not None and mode.stamp != stamp_of(self._path):
                     message = f"the store {self._path.parent} was changed while it was read without locks"
                     raise Unavailable(message, hint="try again; open it without read_only if that happens often")
@@ -172,17 +168,32 @@ class Database:
             hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
         )
 
-    def _give_back(self, mode: Mode, connection: sqlite3.Connection, *, keep: bool) -> None:
+    def _begun(self, mode: Mode, connection: sqlite3.Connection, begin: tuple[str, ...]) -> sqlite3.Connection:
+        """Run what a transaction begins with.
+
+        Where the file could not be opened for writing, be it for a moment, SQLite has opened it for reading without a
+        word; then a new connection is made, which takes the place of the old one.
+        """
+        try:
+            for statement in begin:
+                connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if mode != WRITING or not _is_read_only(error):
+                raise
+            old, connection = connection, self._connect(mode)
+            old.close()
+            for statement in begin:
+                connection.execute(statement)
+        return connection
+
+    def _give_back(self, mode: Mode, connection: sqlite3.Connection) -> None:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         finally:
             with self._lock:
                 self._lent_now -= 1
-                if keep:
-                    self._idle.append((mode, connection))
-            if not keep:
-                connection.close()
+                self._idle.append((mode, connection))
 
     def _connect(self, mode: Mode) -> sqlite3.Connection:
         Database.close_orphans()
@@ -293,7 +304,7 @@ def _translated(path: Path, error: sqlite3.Error | OSError) -> DatastoreError:
     if name.startswith("SQLITE_FULL"):
         message = f"the disk of the store {path.parent} is full"
         return Unavailable(message, hint="free some space; nothing was changed")
-    if _is_read_only(error) and not os.access(path, os.W_OK):
+    if _is_read_only(error):
         return Forbidden(f"{where} cannot be written to: {error}", hint="check the file's owner and permissions")
     return Unavailable(f"{where} cannot be used now: {error} ({name})")
 

@@ -30,11 +30,12 @@ _KEYS = [f"{folder}{name}" for folder in ("", "x/", "x/y/") for name in ("a.txt"
 _PREFIXES = ["", "x/", "x/y/"]
 _BRANCHES = ["main", "exp", "fix"]
 _HIDDEN = "hidden"
+_BODIES = {"empty": b"", "zero": b"0", "one": b"1", "two": b"2", "large": b"large " * 12_000}
 _LOST = "lost"
 """How the names begin under which `repair` brings commits back that no ref leads to."""
 
 keys = st.sampled_from(_KEYS)
-bodies = st.sampled_from([b"", b"0", b"1", b"2", b"large " * 12_000])
+bodies = st.sampled_from(sorted(_BODIES))
 numbers = st.integers(0, 50)
 
 
@@ -124,10 +125,10 @@ class StoreMachine(RuleBasedStateMachine):
     # uncommitted changes
 
     @rule(at=numbers, key=keys, body=bodies)
-    def put(self, at: int, key: str, body: bytes) -> None:
+    def put(self, at: int, key: str, body: str) -> None:
         branch = self.branch(at)
-        self.repo.at(branch).put(key, body)
-        self.model.put(branch, {key: body})
+        self.repo.at(branch).put(key, _BODIES[body])
+        self.model.put(branch, {key: _BODIES[body]})
 
     @rule(at=numbers, key=keys)
     def put_the_same_again(self, at: int, key: str) -> None:
@@ -143,31 +144,31 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.put(branch, dict.fromkeys(gone))
 
     @rule(at=numbers, key=keys, body=bodies)
-    def put_in_another_process(self, at: int, key: str, body: bytes) -> None:
+    def put_in_another_process(self, at: int, key: str, body: str) -> None:
         branch, path = self.branch(at), self.path
 
         def puts(say: Say) -> None:
             store = EmbeddedStore(path)
-            store.repo(REPO).at(branch).put(key, body)
+            store.repo(REPO).at(branch).put(key, _BODIES[body])
             store.close()
             say("done")
 
         assert Child(puts).lines() == (["done"], 0)
-        self.model.put(branch, {key: body})
+        self.model.put(branch, {key: _BODIES[body]})
 
-    @rule(at=numbers, source=keys, target=keys, take_over=st.booleans())
-    def copy(self, at: int, source: str, target: str, take_over: bool) -> None:  # noqa: FBT001 - drawn by name
+    @rule(at=numbers, key=keys, other=keys, take_over=st.booleans())
+    def copy(self, at: int, key: str, other: str, take_over: bool) -> None:  # noqa: FBT001 - drawn by name
         branch = self.branch(at)
-        body = self.model.branches[branch].view.get(source)
-        if body is None or source.rpartition(".")[2] != target.rpartition(".")[2]:
+        body = self.model.branches[branch].view.get(key)
+        if body is None or key.rpartition(".")[2] != other.rpartition(".")[2]:
             return
         provider = self.repo.at(branch)
-        info = provider.head(source)
+        info = provider.head(key)
         if take_over and info.link is None:
-            assert provider.link(info, target) is not None
+            assert provider.link(info, other) is not None
         else:
-            provider.copy(source, target)
-        self.model.put(branch, {target: body})
+            provider.copy(key, other)
+        self.model.put(branch, {other: body})
 
     @rule(at=numbers, key=keys, version=st.sampled_from("12"))
     def link(self, at: int, key: str, version: str) -> None:
@@ -177,13 +178,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.put(branch, {key: _link_as_bytes(target)})
 
     @rule(at=numbers, objects=st.dictionaries(keys, bodies, min_size=1), folder=st.sampled_from(_PREFIXES))
-    def import_folder(self, at: int, objects: dict[str, bytes], folder: str) -> None:
+    def import_folder(self, at: int, objects: dict[str, str], folder: str) -> None:
         branch = self.branch(at)
         files = [(self.folder / f"file-{number}", folder + key) for number, key in enumerate(objects)]
         for (path, _), body in zip(files, objects.values(), strict=True):
-            path.write_bytes(body)
+            path.write_bytes(_BODIES[body])
         self.repo.at(branch).import_files(files)
-        self.model.put(branch, {folder + key: body for key, body in objects.items()})
+        self.model.put(branch, {folder + key: _BODIES[body] for key, body in objects.items()})
 
     @rule(at=numbers, prefix=st.sampled_from(_PREFIXES))
     def reset(self, at: int, prefix: str) -> None:
@@ -351,7 +352,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Begin with something to lose."""
-        self.put(0, "a.txt", b"begin")
+        self.put(0, "a.txt", "one")
         self.commit(0)
 
     @invariant()

@@ -197,7 +197,7 @@ class _Worker:
 
     def _aside(self, repo: EmbeddedRepo, name: str) -> None:
         """A transaction: a hidden branch that is merged, or thrown away with its commits."""
-        aside = f"aside-{name.replace(".", "-")}"
+        aside = "aside-" + name.replace(".", "-")
         repo.create_branch(aside, "main", hidden=True)
         key = f"aside/{name}"
         body = self._dice.randrange(len(_BODIES))
