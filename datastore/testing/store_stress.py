@@ -113,16 +113,18 @@ class _Crew:
         """Run them to their end; return what went wrong."""
         dice = random.Random(self._seed)  # noqa: S311 - it chooses whom to kill
         crew = {me: self._start(me) for me in range(workers)}
-        for _ in range(kills):
-            time.sleep(dice.uniform(0.05, 0.5))
-            me = dice.randrange(workers)
+        while crew and self.killed < kills:
+            time.sleep(dice.uniform(0.01, 0.1))
+            me = dice.choice(sorted(crew))
             crew[me].kill()
             said, status = crew[me].lines()
             if status == -signal.SIGKILL:
                 self.killed += 1
-            elif status:
+                crew[me] = self._start(me)
+            elif status == 0:
+                del crew[me]  # it was done
+            else:
                 return [f"writer {me}: {said}"]
-            crew[me] = self._start(me)
         ends = {me: child.lines() for me, child in crew.items()}
         return [f"writer {me}: {said}" for me, (said, status) in ends.items() if status or said]
 

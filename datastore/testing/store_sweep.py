@@ -76,6 +76,7 @@ class Tally(Struct):
         points: How many of them were tried.
         recovered: After how many of them nothing was lost, nothing half done, and everything worked on.
         errors: How often the story was told of which error.
+        told: How often in which words.
         failures: What went wrong: one line for each point.
     """
 
@@ -85,6 +86,7 @@ class Tally(Struct):
     points: int = 0
     recovered: int = 0
     errors: Counter[str] = field(default_factory=Counter[str])
+    told: Counter[str] = field(default_factory=Counter[str])
     failures: list[str] = field(default_factory=list[str])
 
     def __str__(self) -> str:
@@ -253,6 +255,7 @@ class _Trial(Struct, kw_only=True):
         """Try one point."""
         lines, status = self.traced(["-o", "/dev/null", *self.injection(point)], _TRIED[self.fault])
         tally.errors.update(line.split()[1] for line in lines if line.startswith("error"))
+        tally.told.update(_without_paths(line) for line in lines if line.startswith("error"))
         bad = [line for line in lines if line.startswith(("wrong", "raised"))]
         assert not bad, "; ".join(bad)
         acknowledged = sum(line.startswith("ack") for line in lines)
@@ -326,6 +329,10 @@ class _Trial(Struct, kw_only=True):
             self.scenario.proof(store, self.place)
 
 
+def _without_paths(text: str) -> str:
+    return re.sub(r"/\S+/|[0-9a-f]{16,}", "…", text.partition(" ")[2])
+
+
 _LINE = re.compile(r"(?:(\d+)\s+)?(\w+)\((.*)")
 
 
@@ -384,6 +391,7 @@ def main() -> None:
     parser.add_argument("--scenario", action="append", choices=sorted(stories), help="this one only; may be repeated")
     parser.add_argument("--fault", action="append", choices=get_args(Fault), help="this one only; may be repeated")
     parser.add_argument("--first", type=int, default=0, help="the first call to try")
+    parser.add_argument("--words", action="store_true", help="show in which words the errors were told")
     parser.add_argument("--every", type=int, default=1, help="try each n-th call only")
     chosen = parser.parse_args()
     if why := missing():
@@ -402,7 +410,8 @@ def main() -> None:
                         every=chosen.every,
                         lasting=lasting,
                     )
-                print(f"{tally} in {time.monotonic() - begin:.0f} s", *tally.failures, sep="\n    ", flush=True)  # noqa: T201
+                words = [f"{count} × {text}" for text, count in sorted(tally.told.items())] if chosen.words else []
+                print(f"{tally} in {time.monotonic() - begin:.0f} s", *words, *tally.failures, sep="\n    ", flush=True)  # noqa: T201
                 failed |= bool(tally.failures)
     sys.exit(failed)
 
