@@ -26,7 +26,7 @@ __all__ = ["StoreMachine"]
 T = TypeVar("T")
 S = TypeVar("S")
 
-_KEYS = [f"{folder}{name}" for folder in ("", "x/", "x/y/") for name in ("a.txt", "b.csv")]
+_KEYS = [f"{folder}{name}" for folder in ("", "x/", "x/y/") for name in ("a.txt", "z.csv")]
 _PREFIXES = ["", "x/", "x/y/"]
 _BRANCHES = ["main", "exp", "fix"]
 _HIDDEN = "hidden"
@@ -216,11 +216,22 @@ class StoreMachine(RuleBasedStateMachine):
         op_id = self.pick(list(self.model.op_ids), number)
         assert self.repo.commit(self.branch(at), request("Again", op_id=op_id)).id == self.model.op_ids[op_id]
 
-    @rule(
-        at=numbers, number=numbers, strategy=st.sampled_from([None, "source-wins", "dest-wins"]), squash=st.booleans()
-    )
-    def merge(self, at: int, number: int, strategy: Any, squash: bool) -> None:  # noqa: FBT001 - drawn by name
+    def tidy(self, at: int) -> str:
+        """Leave nothing uncommitted, which most other verbs ask for."""
         branch = self.branch(at)
+        if self.model.pending(branch):
+            self.commit(at)
+        return branch
+
+    @rule(
+        at=numbers,
+        number=numbers,
+        strategy=st.sampled_from([None, "source-wins", "dest-wins"]),
+        squash=st.booleans(),
+        tidy=st.booleans(),
+    )
+    def merge(self, at: int, number: int, strategy: Any, squash: bool, tidy: bool) -> None:  # noqa: FBT001 - drawn by name
+        branch = self.tidy(at) if tidy else self.branch(at)
         source = self.pick(sorted({*self.model.branches, *self.model.tags}), number)
         theirs, ours = self.model.commit_of(source), self.model.branches[branch].head
         base = self.repo.merge_base(theirs, ours)
@@ -234,9 +245,9 @@ class StoreMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(at=numbers, number=numbers, backwards=st.booleans())
-    def revert_or_cherry_pick(self, at: int, number: int, backwards: bool) -> None:  # noqa: FBT001 - drawn by name
-        branch, commit = self.branch(at), self.commit_id(number)
+    @rule(at=numbers, number=numbers, backwards=st.booleans(), tidy=st.booleans())
+    def revert_or_cherry_pick(self, at: int, number: int, backwards: bool, tidy: bool) -> None:  # noqa: FBT001 - drawn by name
+        branch, commit = self.tidy(at) if tidy else self.branch(at), self.commit_id(number)
         verb = self.repo.revert if backwards else self.repo.cherry_pick
         self.land(
             branch,
@@ -259,6 +270,12 @@ class StoreMachine(RuleBasedStateMachine):
     def delete_branch(self, at: int) -> None:
         branch = self.branch(at)
         self.both(lambda: self.model.delete_branch(branch), lambda: self.repo.delete_branch(branch))
+
+    @rule(at=numbers)
+    def delete_and_bring_back(self, at: int) -> None:
+        branch = self.branch(at)
+        self.delete_branch(at)
+        self.undelete_branch(branch)
 
     @rule(name=st.sampled_from([*_BRANCHES, _HIDDEN]))
     def undelete_branch(self, name: str) -> None:
@@ -352,8 +369,12 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Begin with something to lose."""
-        self.put(0, "a.txt", "one")
-        self.commit(0)
+        for body in ("one", "two"):
+            self.put(0, "a.txt", body)
+            self.put(0, "x/a.txt", body)
+            self.commit(0)
+        self.create_branch("exp", 0)
+        self.put(0, "z.csv", "large")
 
     @invariant()
     def refs_are_the_same(self) -> None:

@@ -43,8 +43,9 @@ __all__ = ["Fault", "Point", "Tally", "missing", "sweep"]
 
 Fault = Literal["kill", "ENOSPC", "EIO"]
 
-_MAKES = "creat ftruncate fallocate fsync fdatasync syncfs link linkat mkdir mkdirat open openat pwrite64 pwritev"
-_MAKES += " rename renameat renameat2 symlink symlinkat write writev copy_file_range sendfile"
+_WRITES = "creat ftruncate fallocate fsync fdatasync syncfs link linkat mkdir mkdirat open openat pwrite64 pwritev"
+_NAMES = "rename renameat renameat2 symlink symlinkat write writev copy_file_range sendfile"
+_MAKES = f"{_WRITES} {_NAMES}"
 _CHANGES = f"{_MAKES} chmod fchmod fchmodat fchmodat2 rmdir unlink unlinkat utimensat"
 _READS = "getdents64 lstat newfstatat pread64 read readlink stat"
 _TRIED: dict[Fault, str] = {
