@@ -30,6 +30,7 @@ _KEYS = [f"{folder}{name}" for folder in ("", "x/", "x/y/") for name in ("a.txt"
 _PREFIXES = ["", "x/", "x/y/"]
 _BRANCHES = ["main", "exp", "fix"]
 _HIDDEN = "hidden"
+_MERGES = [(None, False), (None, True), ("source-wins", False), ("dest-wins", False), ("source-wins", True)]
 _BODIES = {"empty": b"", "zero": b"0", "one": b"1", "two": b"2", "large": b"large " * 12_000}
 _LOST = "lost"
 """How the names begin under which `repair` brings commits back that no ref leads to."""
@@ -96,7 +97,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def commit_id(self, number: int) -> str:
         reachable = self.model.reachable()
-        return self.pick([commit for commit in self.model.commits if commit in reachable], number)
+        return self.pick([commit for commit in reversed(self.model.commits) if commit in reachable], number)
 
     def both(self, wanted: Callable[[], T], done: Callable[[], S]) -> tuple[T, S] | None:
         """Do something to the model and to the store: both succeed, or both refuse for the same reason."""
@@ -223,16 +224,24 @@ class StoreMachine(RuleBasedStateMachine):
             self.commit(at)
         return branch
 
-    @rule(
-        at=numbers,
-        number=numbers,
-        strategy=st.sampled_from([None, "source-wins", "dest-wins"]),
-        squash=st.booleans(),
-        tidy=st.booleans(),
-    )
-    def merge(self, at: int, number: int, strategy: Any, squash: bool, tidy: bool) -> None:  # noqa: FBT001 - drawn by name
-        branch = self.tidy(at) if tidy else self.branch(at)
-        source = self.pick(sorted({*self.model.branches, *self.model.tags}), number)
+    @rule(at=numbers, number=numbers, how=st.sampled_from(_MERGES))
+    def merge(self, at: int, number: int, how: tuple[Any, bool]) -> None:
+        branch = self.branch(at)
+        others = sorted({*self.model.branches, *self.model.tags} - {branch})
+        self.merge_into(branch, self.pick([*others, branch], number), how)
+
+    @rule(at=numbers, key=keys, other=keys, body=bodies, how=st.sampled_from(_MERGES))
+    def work_on_both_sides_and_merge(self, at: int, key: str, other: str, body: str, how: tuple[Any, bool]) -> None:
+        branch = self.branch(at)
+        source = self.pick([*sorted(set(self.model.branches) - {branch}), branch], at)
+        for name, changed, new in ((branch, other, b"ours"), (source, key, _BODIES[body])):
+            self.repo.at(name).put(changed, new)
+            self.model.put(name, {changed: new})
+            self.tidy(sorted(self.model.branches).index(name))
+        self.merge_into(branch, source, how)
+
+    def merge_into(self, branch: str, source: str, how: tuple[Any, bool]) -> None:
+        strategy, squash = how
         theirs, ours = self.model.commit_of(source), self.model.branches[branch].head
         base = self.repo.merge_base(theirs, ours)
         assert base is not None

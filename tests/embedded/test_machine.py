@@ -19,7 +19,7 @@ STRESS = int(os.environ.get("DATASTORE_STRESS", "0"))
 def test_the_store_does_what_the_model_does_whatever_happens(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     walks = settings(
-        max_examples=20 * max(STRESS, 1),
+        max_examples=40 * max(STRESS, 1),
         stateful_step_count=40 if not STRESS else 60,
         derandomize=not STRESS,
         database=None,
