@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkable
 
-from datastore.errors import IntegrityError, ValidationError
+from datastore.errors import IntegrityError, Unavailable, ValidationError
 from datastore.provider import Body, Bytes, Reader
 from datastore.values import ByteRange, Digest, ObjectInfo
 
@@ -190,7 +190,11 @@ class FileReader(PositionedReader):
         self._start = offset + start
 
     def _fill(self, buffer: memoryview, position: int) -> int:
-        return read_at(self._fd, buffer, self._start + position)
+        try:
+            return read_at(self._fd, buffer, self._start + position)
+        except OSError as error:
+            message = f"object {self.info.key!r} cannot be read: {error.strerror or error}"
+            raise Unavailable(message, hint="try again, and look after that disk") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,13 +1,14 @@
 """Content as files: raw bytes under their sha256, so that a person can rescue data with `cp`."""
 
+import contextlib
 import hashlib
 import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files
-from datastore.errors import IntegrityError
+from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, fsync_file, fsync_files
+from datastore.errors import DatastoreError, IntegrityError
 from datastore.provider import Body, Bytes
 from datastore.streams import CHUNK, HashingSink, as_bytes, body_chunks
 
@@ -67,7 +68,8 @@ class Draft:
         """Remove the file, if it was not published. A child that was forked meanwhile leaves it to its parent."""
         self.finish()
         if not self.published and os.getpid() == self._owner:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is in nobody's way
+                self.path.unlink()
             self.published = True
 
     def __del__(self) -> None:
@@ -161,9 +163,11 @@ class BlobFiles:
         path = self.path(digest)
         try:
             fd = os.open(path, _READ)
+            found = os.fstat(fd).st_size
         except FileNotFoundError:
             raise _damaged(digest, "is missing") from None
-        found = os.fstat(fd).st_size
+        except OSError as error:
+            raise disk_error(self._folder.parent, error) from error
         if found != size:
             os.close(fd)
             raise _damaged(digest, f"has {found} bytes instead of {size}")
@@ -202,6 +206,8 @@ class BlobFiles:
             fd = self.open(digest, size)
         except IntegrityError as error:
             return error.message.partition(" ")[2].partition(" ")[2]
+        except DatastoreError as error:
+            return f"cannot be read: {error.message}"
         try:
             if not deep:
                 return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from datastore.embedded import forking
+from datastore.embedded.durable import disk_error
 from datastore.embedded.gate import Gate
 from datastore.embedded.readonly import WRITING, Mode, reading, stamp_of
 from datastore.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
@@ -31,6 +32,8 @@ _SETTINGS = (
     "PRAGMA wal_autocheckpoint=0",
     "PRAGMA temp_store=MEMORY",
 )
+_FOR_WRITING = "DELETE FROM store WHERE 0"
+"""Fails on a connection that can only read, where `BEGIN IMMEDIATE` alone begins to read instead."""
 _FULL_FSYNC = ("PRAGMA fullfsync=1", "PRAGMA checkpoint_fullfsync=1")
 
 
@@ -64,7 +67,7 @@ class Database:
     @staticmethod
     def create(path: Path, *, store_id: str) -> None:
         """Make the tables, in one transaction; harmless where they exist. The caller holds the gate."""
-        with forking.kept_away():
+        with _translating(path), forking.kept_away():
             connection = sqlite3.connect(path, isolation_level=None)
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -86,8 +89,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Generator[sqlite3.Connection]:
         """Lend a connection on which all statements see one state; fetch everything before leaving the block."""
-        with self._lent() as connection:
-            connection.execute("BEGIN")
+        with self._lent("BEGIN") as connection:
             yield connection
 
     @contextmanager
@@ -101,25 +103,27 @@ class Database:
         """
         owner = os.getpid()
         with self._gate.held():
-            with self._lent() as connection:
-                connection.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
-                connection.execute("BEGIN IMMEDIATE")
+            level = "PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL"
+            with self._lent(level, "BEGIN IMMEDIATE", _FOR_WRITING) as connection:
                 yield connection
                 if os.getpid() != owner:  # forked inside the block: it is the parent's transaction
                     return
                 connection.execute("COMMIT")
             if then is not None:
                 then()
-            if self._wal_size() > _CHECKPOINT_BYTES:
-                self._checkpoint()
+            # The transaction has landed: a checkpoint that fails now is made up for by the next one.
+            with contextlib.suppress(DatastoreError, OSError):
+                if self._wal_size() > _CHECKPOINT_BYTES:
+                    self._checkpoint()
 
     @contextmanager
-    def _lent(self) -> Generator[sqlite3.Connection]:
+    def _lent(self, *begin: str) -> Generator[sqlite3.Connection]:
         owner = os.getpid()
         try:
             with forking.kept_away():
                 mode, connection = self._take()
                 try:
+                    connection = self._begun(mode, connection, begin)
                     yield connection
                 finally:
                     if os.getpid() != owner:  # forked inside the block: the connection is the parent's
@@ -129,8 +133,10 @@ class Database:
                 if mode.stamp is not None and mode.stamp != stamp_of(self._path):
                     message = f"the store {self._path.parent} was changed while it was read without locks"
                     raise Unavailable(message, hint="try again; open it without read_only if that happens often")
-        except sqlite3.Error as error:
-            raise self._translated(error) from error
+        except DatastoreError:  # some are OSErrors too
+            raise
+        except (sqlite3.Error, OSError) as error:
+            raise _translated(self._path, error) from error
 
     def _take(self) -> tuple[Mode, sqlite3.Connection]:
         _refuse_inherited(self._path)
@@ -161,6 +167,24 @@ class Database:
             f"the store {self._path.parent} has lost its index {self._path.name}",
             hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
         )
+
+    def _begun(self, mode: Mode, connection: sqlite3.Connection, begin: tuple[str, ...]) -> sqlite3.Connection:
+        """Run what a transaction begins with.
+
+        Where the file could not be opened for writing, be it for a moment, SQLite has opened it for reading without a
+        word; then a new connection is made, which takes the place of the old one.
+        """
+        try:
+            for statement in begin:
+                connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if mode != WRITING or not _is_read_only(error):
+                raise
+            old, connection = connection, self._connect(mode)
+            old.close()
+            for statement in begin:
+                connection.execute(statement)
+        return connection
 
     def _give_back(self, mode: Mode, connection: sqlite3.Connection) -> None:
         try:
@@ -209,29 +233,16 @@ class Database:
         with self._lent() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _translated(self, error: sqlite3.Error) -> DatastoreError:
-        name = getattr(error, "sqlite_errorname", "")
-        where = f"the index of the store {self._path.parent}"
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return IntegrityError(
-                f"{where} is damaged: {error}", hint="run `datastore check`; restore it from a backup"
-            )
-        if name.startswith("SQLITE_FULL"):
-            message = f"the disk of the store {self._path.parent} is full"
-            return Unavailable(message, hint="free some space; nothing was changed")
-        if name.startswith("SQLITE_READONLY"):
-            return Forbidden(f"{where} cannot be written to: {error}", hint="check the file's owner and permissions")
-        return Unavailable(f"{where} cannot be used now: {error} ({name})")
-
     def close(self) -> None:
         """Close the idle connections, under the gate: the last close writes the log back into the file."""
-        if self._read_only:
-            with forking.kept_away():
-                self.rest()
-        elif self._idle:
-            with self._gate.held(), forking.kept_away():
-                self.rest()
-            self._gate.close()
+        with _translating(self._path):
+            if self._read_only:
+                with forking.kept_away():
+                    self.rest()
+            elif self._idle:
+                with self._gate.held(), forking.kept_away():
+                    self.rest()
+                self._gate.close()
 
     def __del__(self) -> None:
         # By way of the class: at the end of the interpreter the module's own names are gone.
@@ -266,6 +277,36 @@ class Database:
                 _inherited.add(_file_of(self._path))
         self._lent_now = 0
         self._gate.forget()
+
+
+@contextmanager
+def _translating(path: Path) -> Generator[None]:
+    """Say in our words what SQLite, or the disk under it, refuses inside the block."""
+    try:
+        yield
+    except DatastoreError:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise _translated(path, error) from error
+
+
+def _is_read_only(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY")
+
+
+def _translated(path: Path, error: sqlite3.Error | OSError) -> DatastoreError:
+    if isinstance(error, OSError):
+        return disk_error(path.parent, error)
+    name = getattr(error, "sqlite_errorname", "")
+    where = f"the index of the store {path.parent}"
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return IntegrityError(f"{where} is damaged: {error}", hint="run `datastore check`; restore it from a backup")
+    if name.startswith("SQLITE_FULL"):
+        message = f"the disk of the store {path.parent} is full"
+        return Unavailable(message, hint="free some space; nothing was changed")
+    if _is_read_only(error):
+        return Forbidden(f"{where} cannot be written to: {error}", hint="check the file's owner and permissions")
+    return Unavailable(f"{where} cannot be used now: {error} ({name})")
 
 
 _open: "weakref.WeakSet[Database]" = weakref.WeakSet()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from datastore.embedded.durable import disk_errors
 from datastore.errors import UnsupportedOperation
 
 __all__ = ["file_system_of", "is_network", "require_local"]
@@ -39,7 +40,8 @@ def is_network(file_system: str) -> bool:
 
 def require_local(path: Path) -> None:
     """Raise `UnsupportedOperation` if a store on this path could not be written to safely."""
-    found = file_system_of(path)
+    with disk_errors(path):
+        found = file_system_of(path)
     if is_network(found):
         raise UnsupportedOperation(
             f"{path} is on a network or shared file system ({found}), where locks and SQLite corrupt data",

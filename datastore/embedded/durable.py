@@ -18,7 +18,7 @@ from pathlib import Path
 
 from datastore.errors import DatastoreError, Forbidden, Unavailable
 
-__all__ = ["boot_id", "disk_errors", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
+__all__ = ["boot_id", "disk_error", "disk_errors", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
 
 _MANY = 512
 """From this number of files on, one `syncfs` is the cheaper barrier (facts/reliability.md §0.11)."""
@@ -40,14 +40,18 @@ def disk_errors(folder: Path) -> Generator[None]:
     except DatastoreError:  # some are OSErrors too
         raise
     except OSError as error:
-        if error.errno in _FULL:
-            message = f"the disk of {folder} is full"
-            raise Unavailable(message, hint="free some space, then try again; nothing was changed") from error
-        if error.errno in _NOT_ALLOWED:
-            message = f"{folder} cannot be written to: {error.strerror}"
-            raise Forbidden(message, hint="check its owner and permissions; nothing was changed") from error
-        message = f"the disk of {folder} failed: {error.strerror or error}"
-        raise Unavailable(message, hint="nothing was changed; try again, and look after that disk") from error
+        raise disk_error(folder, error) from error
+
+
+def disk_error(folder: Path, error: OSError) -> DatastoreError:
+    """Return what to tell people of an error of the store's disk."""
+    if error.errno in _FULL:
+        return Unavailable(f"the disk of {folder} is full", hint="free some space, then try again; nothing was changed")
+    if error.errno in _NOT_ALLOWED:
+        message = f"{folder} cannot be written to: {error.strerror}"
+        return Forbidden(message, hint="check its owner and permissions; nothing was changed")
+    message = f"the disk of {folder} failed: {error.strerror or error}"
+    return Unavailable(message, hint="nothing was changed; try again, and look after that disk")
 
 
 @functools.cache

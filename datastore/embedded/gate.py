@@ -5,6 +5,7 @@ SQLite's own busy handler starves writers, and versions before 3.51.3 can lose c
 threads.
 """
 
+import contextlib
 import os
 import random
 import sys
@@ -95,7 +96,8 @@ class Gate:
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait = min(wait * 1.5, _LONGEST_WAIT)
         if hasattr(os, "pwrite"):
-            os.pwrite(self._fd, f"{os.getpid():<20}".encode(), 0)
+            with contextlib.suppress(OSError):  # only says to others who it is; a full disk is no reason to fail
+                os.pwrite(self._fd, f"{os.getpid():<20}".encode(), 0)
 
     def _busy(self, holder: str) -> Unavailable:
         return Unavailable(

@@ -1,5 +1,6 @@
 """Where a store keeps what, and the file `config.json` that says that a folder is a store."""
 
+import errno
 import os
 import secrets
 import uuid
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from datastore.embedded.database import Database
 from datastore.embedded.disks import require_local
-from datastore.embedded.durable import disk_errors, fsync_directory, write_new
+from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
 
@@ -65,7 +66,8 @@ class Layout:
 
     def exists(self) -> bool:
         """Whether a store is here, whole or damaged; what an interrupted creation left is none."""
-        return self.config.exists() or bool(self._remains())
+        with disk_errors(self.root):
+            return self.config.exists() or bool(self._remains())
 
     def _remains(self) -> list[str]:
         """What only a store has that was whole once: it begins with a commit."""
@@ -83,8 +85,12 @@ class Layout:
         try:
             config = msgspec.json.decode(self.config.read_bytes(), type=StoreConfig)
         except (FileNotFoundError, NotADirectoryError):
-            raise self._absent() from None
+            with disk_errors(self.root):
+                absent = self._absent()
+            raise absent from None
         except (msgspec.MsgspecError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EIO:
+                raise disk_error(self.root, error) from error
             message = f"{self.config} cannot be read: {error}"
             raise IntegrityError(message, hint="put the file back from a backup; nothing was changed") from None
         if config.format != FORMAT or config.read_features or config.hash != "sha256":
@@ -94,8 +100,9 @@ class Layout:
                 f"the store {self.root} has format {config.format}{features}; this program knows format {FORMAT}",
                 hint="upgrade: pip install -U datastore-sdk; nothing was changed",
             )
-        missing = [name for name in _FOLDERS if not (self.root / name).is_dir()]
-        missing += [self.index.name] if not self.index.is_file() else []
+        with disk_errors(self.root):
+            missing = [name for name in _FOLDERS if not (self.root / name).is_dir()]
+            missing += [self.index.name] if not self.index.is_file() else []
         if missing:
             message = f"the store {self.root} is only half there: {', '.join(missing)} missing"
             raise IntegrityError(message, hint="put them back from a backup; nothing was changed")
@@ -112,11 +119,11 @@ class Layout:
 
     def create(self) -> None:
         """Make a store here, or finish what an interrupted creation began. Harmless where one exists."""
-        if self.config.exists():
-            return
-        require_local(self.root)
-        self._refuse_foreign_folder()
         with disk_errors(self.root):
+            if self.config.exists():
+                return
+            require_local(self.root)
+            self._refuse_foreign_folder()
             (self.root / "locks").mkdir(parents=True, exist_ok=True)
             gate = Gate(self.gate)
             try:

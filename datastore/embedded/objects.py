@@ -4,13 +4,14 @@ This is one half of the two-verb seam of DESIGN §7.1 (`put_new` of content-addr
 compare-and-swap of a ref). A name appears only after its bytes are durable, so a file that exists is whole.
 """
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors, fsync_directory, write_new
+from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
 
 __all__ = ["Drafts", "ObjectFiles"]
 
@@ -35,12 +36,13 @@ class ObjectFiles:
             return (self._folder / object_id).read_bytes()
         except FileNotFoundError:
             raise KeyError(object_id) from None
+        except OSError as error:
+            raise disk_error(self._folder.parent, error) from error
 
     def put_new(self, objects: Mapping[str, bytes]) -> None:
         """Make all of them durable: bytes first, names after that. What exists already is left alone."""
-        missing = {name: data for name, data in objects.items() if not (self._folder / name).exists()}
         with disk_errors(self._folder.parent):
-            self._write(missing)
+            self._write({name: data for name, data in objects.items() if not (self._folder / name).exists()})
             # Also for names that were there: whoever made them may not have come to this line yet.
             fsync_directory(self._folder)
 
@@ -57,7 +59,8 @@ class ObjectFiles:
                 draft.replace(self._folder / name)
         except BaseException:
             for draft in drafts:
-                draft.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    draft.unlink()
             raise
 
 

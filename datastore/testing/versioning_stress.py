@@ -9,11 +9,10 @@ import pytest
 
 from datastore.errors import HeadMoved, MergeConflict, NothingToCommit, UncommittedChanges
 from datastore.provider import SupportsVersioning
+from datastore.testing.repo_model import Tree, difference, edited, three_way
 from datastore.testing.versioning_tools import commit, contents, kinds, messages, request, staged
 
 __all__ = ["StressExam"]
-
-Tree = dict[str, bytes]
 
 
 class StressExam:
@@ -104,7 +103,7 @@ class _Walk:
         self.dice.choice(verbs)(branch)
         self.compare(branch)
         a, b = self.dice.choices(list(self.trees), k=2)
-        assert kinds(self.versioned.diff(a, b)) == _difference(self.trees[a], self.trees[b])
+        assert kinds(self.versioned.diff(a, b)) == difference(self.trees[a], self.trees[b])
 
     def put(self, branch: str) -> None:
         key, data = self.dice.choice(self.KEYS), b"%d" % self.dice.randrange(4)
@@ -137,7 +136,7 @@ class _Walk:
         self.tags[name] = self.heads[branch]
 
     def reset(self, branch: str) -> None:
-        pending = _difference(self.trees[self.heads[branch]], self.views[branch])
+        pending = difference(self.trees[self.heads[branch]], self.views[branch])
         assert self.versioned.reset(branch) == len(pending)
         self.views[branch] = dict(self.trees[self.heads[branch]])
 
@@ -145,8 +144,8 @@ class _Walk:
         source = self.dice.choice(sorted({*self.heads, *self.tags}))
         theirs, ours = self.heads.get(source) or self.tags[source], self.heads[into]
         base = self._merge_base(theirs, ours)
-        edits, conflicts = _three_way(self.trees[base], self.trees[theirs], self.trees[ours])
-        result = _edited(self.trees[ours], edits)
+        edits, conflicts = three_way(self.trees[base], self.trees[theirs], self.trees[ours])
+        result = edited(self.trees[ours], edits)
         if self.views[into] != self.trees[ours]:
             with pytest.raises(UncommittedChanges):
                 self.versioned.merge(source, into, request())
@@ -159,7 +158,7 @@ class _Walk:
             assert caught.value.paths == conflicts
             made = self.versioned.merge(source, into, request(), strategy="source-wins")
             won = {key: self.trees[theirs].get(key) for key in conflicts}
-            self._landed(into, made.id, (ours, theirs), _edited(result, won))
+            self._landed(into, made.id, (ours, theirs), edited(result, won))
         elif edits:
             made = self.versioned.merge(source, into, request())
             self._landed(into, made.id, (ours, theirs), result)
@@ -168,7 +167,7 @@ class _Walk:
         undone = self.dice.choice(sorted(self._ancestors(self.heads[branch])))
         before = self.trees[self.parents[undone][0]] if self.parents[undone] else {}
         head = self.trees[self.heads[branch]]
-        edits, conflicts = _three_way(self.trees[undone], before, head)
+        edits, conflicts = three_way(self.trees[undone], before, head)
         if self.views[branch] != head:
             with pytest.raises(UncommittedChanges):
                 self.versioned.revert(branch, undone, request())
@@ -181,7 +180,7 @@ class _Walk:
                 self.versioned.revert(branch, undone, request())
         else:
             made = self.versioned.revert(branch, undone, request())
-            self._landed(branch, made.id, (self.heads[branch],), _edited(head, edits))
+            self._landed(branch, made.id, (self.heads[branch],), edited(head, edits))
 
     def _landed(self, branch: str, commit_id: str, parents: tuple[str, ...], tree: Tree) -> None:
         self.trees[commit_id], self.parents[commit_id], self.heads[branch] = dict(tree), parents, commit_id
@@ -209,7 +208,7 @@ class _Walk:
         committed, view = self.trees[self.heads[branch]], self.views[branch]
         assert contents(self.versioned.at(branch)) == view
         assert contents(self.versioned.at(branch + "@")) == committed
-        assert staged(self.versioned, branch) == _difference(committed, view)
+        assert staged(self.versioned, branch) == difference(committed, view)
         info = self.versioned.commit_of(branch)
         assert (info.id, info.parents) == (self.heads[branch], self.parents[info.id])
 
@@ -222,27 +221,3 @@ class _Walk:
             assert contents(self.versioned.at(commit_id)) == tree
         assert {tag.name: tag.commit for tag in self.versioned.tags()} == self.tags
         assert {branch.name: branch.head for branch in self.versioned.branches()} == self.heads
-
-
-def _difference(a: Tree, b: Tree) -> dict[str, str]:
-    kinds = {key: "added" if key not in a else "removed" if key not in b else "changed" for key in sorted({*a, *b})}
-    return {key: kind for key, kind in kinds.items() if a.get(key) != b.get(key)}
-
-
-def _three_way(base: Tree, source: Tree, dest: Tree) -> tuple[dict[str, bytes | None], list[str]]:
-    edits: dict[str, bytes | None] = {}
-    conflicts: list[str] = []
-    for key in sorted({*base, *source, *dest}):
-        old, theirs, ours = base.get(key), source.get(key), dest.get(key)
-        if theirs in {old, ours}:
-            continue
-        if ours == old:
-            edits[key] = theirs
-        else:
-            conflicts.append(key)
-    return edits, conflicts
-
-
-def _edited(tree: Tree, edits: dict[str, bytes | None]) -> Tree:
-    merged = {**tree, **edits}
-    return {key: data for key, data in merged.items() if data is not None}

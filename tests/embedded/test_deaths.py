@@ -5,42 +5,11 @@ import signal
 
 import pytest
 
-from datastore.embedded.database import Database
 from datastore.embedded.store import EmbeddedStore
+from datastore.testing.store_children import Child, die_at
 from datastore.testing.versioning_tools import commit, contents, keys, request, save, staged
-from tests.embedded.children import Child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts processes by fork")
-
-CALLS = ("open", "write", "fsync", "replace", "rename", "mkdir", "chmod", "unlink")
-
-
-def die_at(step):
-    """Make this process kill itself before its n-th call of the system or statement of SQL."""
-    left = [step]
-
-    def count(*_):
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def counted(original):
-        def call(*args, **how):
-            count()
-            return original(*args, **how)
-
-        return call
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-    connect = Database._connect
-
-    def connected(*args):
-        connection = connect(*args)
-        connection.set_trace_callback(count)
-        return connection
-
-    Database._connect = connected
 
 
 def work(store, say):
