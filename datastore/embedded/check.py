@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from datastore.embedded import commits, links, refs, staging
 from datastore.embedded.commits import Commit
 from datastore.embedded.content import chunks_of
+from datastore.embedded.diagnosis import config_problems, index_problems, journal_problems, refs_problems
 from datastore.embedded.nodes import EXTERNAL, Entry
 from datastore.embedded.opened import OpenStore
 from datastore.errors import DatastoreError, IntegrityError
@@ -27,15 +30,21 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
     """
     try:
         with store.db.snapshot() as db:
-            findings = [text for (text,) in db.execute("PRAGMA integrity_check").fetchall() if text != "ok"]
+            findings = list(index_problems(db, store_id=store.id))
             repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
-        yield from (Problem(kind="store", id="meta.db", problem=text) for text in findings)
+            findings += [
+                *config_problems(store.layout),
+                *journal_problems(store.layout),
+                *refs_problems(store.layout, db, epoch_now=store.epoch),
+            ]
+        yield from findings if only is None else ()
         checker = _Checker(store, deep=deep)
         for number, name in repos:
             if only in {None, name}:
                 yield from checker.repo(number, name)
-    except IntegrityError as error:  # of SQLite: without its index, nothing more can be looked at
-        yield Problem(kind="store", id="meta.db", problem=error.message)
+    except (IntegrityError, msgspec.ValidationError) as error:  # of SQLite: without its index, nothing more is seen
+        text = error.message if isinstance(error, IntegrityError) else str(error)
+        yield Problem(kind="store", id="meta.db", problem=text)
 
 
 class _Checker:
@@ -74,6 +83,7 @@ class _Checker:
                 yield Problem(kind=kind, id=commit_id, problem=error.message, referenced_by=ref)
                 continue
             yield from self._file(commit_id, ref)
+            yield from self._row(repo, commit, ref)
             yield from self._tree(commit, self._parent_tree(repo, commit), ref)
             pending.extend(commit.info.parents)
 
@@ -97,6 +107,15 @@ class _Checker:
             yield Problem(kind="commit", id=commit_id, problem="its file is missing", referenced_by=ref)
         except DatastoreError as error:
             yield Problem(kind="commit", id=commit_id, problem=error.message, referenced_by=ref)
+
+    def _row(self, repo: int, commit: Commit, ref: str) -> Iterator[Problem]:
+        """What the index says of a commit beside its bytes."""
+        with self._store.db.read() as db:
+            query = "SELECT tree FROM commits WHERE repo = ? AND id = ?"
+            tree = db.execute(query, (repo, commit.info.id)).fetchone()[0]
+        if tree != commit.info.tree:
+            text = f"the index gives it the tree {str(tree)[:16]}"
+            yield Problem(kind="commit", id=commit.info.id, problem=text, referenced_by=ref)
 
     def _tree(self, commit: Commit, parent_tree: str, ref: str) -> Iterator[Problem]:
         where = f"{ref}, commit {commit.info.id[:8]}"
