@@ -71,12 +71,9 @@ def backup(target: str, *, where: str | None) -> Answer:
 @click.option("--new-id", is_flag=True, help="For a second store beside the one that the backup is of.")
 def restore(source: str, target: str, *, new_id: bool) -> Answer:
     """Make a store in FOLDER, which is new or empty, from a backup."""
-    from datastore import registry
     from datastore.provider import SupportsBackup
 
-    path = str(Path(source).expanduser().absolute())
-    options = {"path": path, "read_only": True}
-    root = registry.open_provider("embedded", options, where=f"the backup at {path}")
+    root = store_at(str(Path(source).expanduser().absolute()))
     if not isinstance(root, SupportsBackup):
         raise UnsupportedOperation(f"{source!r} cannot be restored")
     answer = _answer(root.restore(Path(target), new_id=new_id), "restored to")

@@ -106,16 +106,14 @@ def _copy(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied:
     Only `collect` takes objects away. Until its pins keep it from that while this runs, the copy is looked at in the
     end, and made anew from a newer moment if something is missing that the store has no use for any more.
     """
-    files, size = 0, 0
-    for _ in range(_TRIES):
+    files, size, tries = 0, 0, 0
+    while True:
         copied = _copy_refs(store, layout, config)
         more = copy_objects(store.layout.root, layout.root)
-        files, size = files + more[0], size + more[1]
-        copied.problems = _problems(layout, copied)
-        if not copied.problems or copied.problems == list(check_store(store, deep=False)):
-            break
-    copied.files, copied.size = files, size
-    return copied
+        files, size, tries = files + more[0], size + more[1], tries + 1
+        copied.files, copied.size, copied.problems = files, size, _problems(layout, copied)
+        if not copied.problems or tries == _TRIES or copied.problems == list(check_store(store, deep=False)):
+            return copied
 
 
 def _copy_refs(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied:

@@ -111,10 +111,15 @@ class _Checker:
     def _row(self, repo: int, commit: Commit, ref: str) -> Iterator[Problem]:
         """What the index says of a commit beside its bytes."""
         with self._store.db.read() as db:
-            query = "SELECT tree FROM commits WHERE repo = ? AND id = ?"
-            tree = db.execute(query, (repo, commit.info.id)).fetchone()[0]
-        if tree != commit.info.tree:
-            text = f"the index gives it the tree {str(tree)[:16]}"
+            query = "SELECT tree, op_id, generation, body FROM commits WHERE repo = ? AND id = ?"
+            *told, body = db.execute(query, (repo, commit.info.id)).fetchone()
+        try:
+            above = [self._load(repo, parent).generation for parent in commit.info.parents]
+        except DatastoreError:  # named when its turn comes
+            above = [commit.generation - 1]
+        op_id = msgspec.json.decode(body)["op_id"]
+        if told != [commit.info.tree, op_id, 1 + max(above, default=0)]:
+            text = "the index says something else of it than its bytes"
             yield Problem(kind="commit", id=commit.info.id, problem=text, referenced_by=ref)
 
     def _tree(self, commit: Commit, parent_tree: str, ref: str) -> Iterator[Problem]:

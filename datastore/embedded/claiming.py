@@ -21,6 +21,7 @@ __all__ = ["BACKUP", "Marker", "alone", "begin", "write_marker"]
 BACKUP = "backup"
 """Write feature of a backup's `config.json`: every program opens it for reading only."""
 _GATE_SECONDS = 10.0
+_DRAFT = "backup.json."
 
 
 class Marker(Struct, frozen=True, kw_only=True):
@@ -67,14 +68,15 @@ def _refuse_taken(root: Path) -> None:
     there = next((folder for folder in (root, *root.parents) if folder.exists()), root)
     if not there.is_dir():
         raise ValidationError(f"{there} is a file, no folder", hint="choose an empty or new folder")
-    if there == root and (names := sorted(os.listdir(root))):
-        message = f"{root} is no backup of this store, and it is not empty: it has {names[0]!r}"
+    foreign = sorted(name for name in os.listdir(root) if not name.startswith(_DRAFT)) if there == root else []
+    if foreign:
+        message = f"{root} is no backup of this store, and it is not empty: it has {foreign[0]!r}"
         raise ValidationError(message, hint="choose an empty or new folder; nothing was changed")
 
 
 def write_marker(layout: Layout, marker: Marker) -> None:
     """Write `backup.json`."""
-    draft = layout.root / f"backup.json.{os.getpid()}-{secrets.token_hex(4)}"
+    draft = layout.root / f"{_DRAFT}{os.getpid()}-{secrets.token_hex(4)}"
     write_new(draft, msgspec.json.format(msgspec.json.encode(marker)))
     draft.replace(layout.backup)
     fsync_directory(layout.root)
@@ -89,13 +91,13 @@ def alone(layout: Layout) -> Generator[None]:
         gate = Gate(layout.gate, timeout=_GATE_SECONDS)
         try:
             with gate.held():
-                _sweep(layout.scratch)
+                _sweep(layout)
                 yield
         finally:
             gate.close()
 
 
-def _sweep(scratch: Path) -> None:
+def _sweep(layout: Layout) -> None:
     """Remove what an interrupted run left: nobody else is here."""
-    for name in os.listdir(scratch):
-        (scratch / name).unlink()
+    for left in (*layout.scratch.iterdir(), *layout.root.glob(f"{_DRAFT}*")):
+        left.unlink()

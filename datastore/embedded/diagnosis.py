@@ -76,7 +76,7 @@ def refs_problems(layout: Layout, db: sqlite3.Connection, *, epoch_now: Callable
     index = msgspec.convert(refs.snapshot(db), dict[str, RepoRefs])
     journal = replay(Journal(layout.journal).lines())
     if journal.epoch == epoch and not journal.damaged:
-        for ref, text in differences(journal.repos, index):
+        for ref, text in differences(journal, index):
             yield Problem(kind="ref", id=ref, problem=text)
     # A writer may have appended since this transaction began, but never what the index does not have.
     elif journal.epoch > epoch and journal.epoch > (now := epoch_now()):

@@ -70,7 +70,7 @@ def gather(layout: Layout) -> Gathered:
     _follow_refs(journal, found)
     attempts = {commit.op_id for commit in found.values() if commit.repo}
     lost = [found[name] for name in order if found[name].repo is None and found[name].op_id not in attempts]
-    reattached = _reattach(journal.repos, found, _latest_attempts(lost))
+    reattached = _reattach(journal, found, _latest_attempts(lost))
     for name, repo in journal.repos.items():
         reattached += _with_default(name, repo, found)
         repo.deleted = [row for row in repo.deleted if row[1] in found]  # else it was collected
@@ -146,19 +146,23 @@ def _rank(commit: FoundCommit, parents: set[str]) -> tuple[bool, int, int]:
     return commit.info.id in parents, commit.generation, commit.info.time_us
 
 
-def _reattach(
-    repos: dict[str, RepoRefs], found: dict[str, FoundCommit], lost: list[FoundCommit]
-) -> list[tuple[str, str]]:
+def _reattach(journal: Replayed, found: dict[str, FoundCommit], lost: list[FoundCommit]) -> list[tuple[str, str]]:
     """Make a branch for each commit that has no child among the lost ones; parents come before children."""
     parents = {parent for commit in lost for parent in commit.info.parents}
     made: list[tuple[str, str]] = []
     for commit in lost:
-        homes = [found[parent].repo for parent in commit.info.parents if parent in found]
+        homes = [_home(parent, journal, found) for parent in commit.info.parents]
+        homes = [home for home in homes if home is not None]
         commit.repo = next((name for name in homes if name), homes[0] if homes else f"lost-found-{commit.info.id[:8]}")
         if commit.repo and commit.info.id not in parents:
-            repo = repos.setdefault(commit.repo, RepoRefs(default=f"lost-found-{commit.info.id[:8]}"))
+            repo = journal.repos.setdefault(commit.repo, RepoRefs(default=f"lost-found-{commit.info.id[:8]}"))
             made.append((f"{commit.repo}@{_new_branch(repo, commit.info.id)}", commit.info.id))
     return made
+
+
+def _home(commit_id: str, journal: Replayed, found: dict[str, FoundCommit]) -> str | None:
+    """The repo of a commit, of which only the name may be left."""
+    return found[commit_id].repo if commit_id in found else journal.known.get(commit_id)
 
 
 def _new_branch(repo: RepoRefs, commit_id: str) -> str:

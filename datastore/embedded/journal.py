@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -135,10 +135,10 @@ def _parsed(text: bytes, *, summed: bool) -> dict[str, Any] | None:
         summed: Whether lines have a `sum` by now; the first programs wrote none.
     """
     try:
-        line = json.loads(text)
+        decoded = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(line, dict) or not _has_shape(line):
+    if not isinstance(decoded, dict) or not _has_shape(line := cast("dict[str, Any]", decoded)):
         return None
     if "sum" not in line:
         return None if summed or not line.keys() <= _FIRST_FIELDS or _text(line).encode() != text else line

@@ -43,6 +43,7 @@ class Replayed(Struct, kw_only=True):
         damaged: Lines that cannot be read and are not what a crash leaves, or before which some are lost; a snapshot
             makes up for those before it.
         store_id: The store's, where a line has it.
+        complete: Whether it tells all that there is of refs; the first programs wrote heads alone.
     """
 
     repos: dict[str, RepoRefs] = {}
@@ -50,6 +51,7 @@ class Replayed(Struct, kw_only=True):
     known: dict[str, str] = {}
     damaged: list[int] = []
     store_id: str = ""
+    complete: bool = False
 
 
 def replay(lines: Iterable[Line]) -> Replayed:
@@ -64,6 +66,8 @@ def replay(lines: Iterable[Line]) -> Replayed:
             found.damaged.append(line.number)
         found.epoch = max(found.epoch, change["epoch"])
         found.store_id = str(change.get("store") or found.store_id)
+        if "snapshot" in change or not found.known:
+            found.complete = "sum" in change
         if "snapshot" in change:
             found.damaged = []
             found.repos = _from_snapshot(change["snapshot"])
@@ -131,19 +135,23 @@ def _follow_branch(repo: RepoRefs, change: dict[str, Any]) -> None:
             repo.deleted = [row for at, row in enumerate(repo.deleted) if at != last]
 
 
-def differences(journal: dict[str, RepoRefs], index: dict[str, RepoRefs]) -> list[tuple[str, str]]:
+def differences(replayed: Replayed, index: dict[str, RepoRefs]) -> list[tuple[str, str]]:
     """Return (ref, what is wrong) where the index has another commit, or none, under a name than the journal."""
+    journal = replayed.repos
     found: list[tuple[str, str]] = []
     for name in sorted({*journal, *index}):
         if name not in journal or name not in index:
             where = "refs.journal" if name in journal else "the index"
             found.append((name, f"only {where} has this repo"))
             continue
-        for refs_of in (lambda repo: repo.branches, lambda repo: repo.tags):
-            there: dict[str, str] = refs_of(journal[name])
-            here: dict[str, str] = refs_of(index[name])
-            for ref in sorted({*there, *here}):
-                if there.get(ref) != here.get(ref):
-                    heads = [(head or "no commit")[:16] for head in (here.get(ref), there.get(ref))]
+        there, here = journal[name], index[name]
+        for field in ("default", "hidden", "protected", "remote") if replayed.complete else ():
+            if sorted(getattr(there, field)) != sorted(getattr(here, field)):
+                text = f"{field}: the index says {getattr(here, field)}, refs.journal {getattr(there, field)}"
+                found.append((name, text))
+        for there_now, here_now in ((there.branches, here.branches), (there.tags, here.tags)):
+            for ref in sorted({*there_now, *here_now}):
+                if there_now.get(ref) != here_now.get(ref):
+                    heads = [(head or "no commit")[:16] for head in (here_now.get(ref), there_now.get(ref))]
                     found.append((f"{name}@{ref}", f"the index says {heads[0]}, refs.journal {heads[1]}"))
     return found

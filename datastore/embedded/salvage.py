@@ -17,9 +17,10 @@ from datastore.errors import DatastoreError
 
 __all__ = ["put_back", "uncommitted_of"]
 
-_Row = tuple[str, str, str, bytes | None, int, int, str, str, int, str]
+_Columns = tuple[bytes, int, int, str, str, int, str]
 _QUERY = """
-    SELECT r.name, b.name, s.key, s.digest, s.size, s.modified, s.content_type, s.metadata, s.kind, s.extra
+    SELECT r.name, b.name, s.key,
+        s.digest, s.size, s.modified, s.content_type, s.metadata, s.kind, s.extra
     FROM repos r JOIN branches b ON b.repo = r.id JOIN staging s ON s.token = b.token
 """
 
@@ -38,8 +39,7 @@ def uncommitted_of(index: Path, draft: Path, *, blobs: BlobFiles) -> dict[tuple[
         for source, copy in copies.items():
             if source.is_file():
                 shutil.copyfile(source, copy)
-        for repo, branch, key, *values in _rows(draft):
-            entry = None if values[0] is None else Entry(*values)
+        for repo, branch, key, entry in _rows(draft):
             if _is_whole(key, entry, blobs):
                 found.setdefault((repo, branch), {})[key] = entry
     finally:
@@ -48,7 +48,7 @@ def uncommitted_of(index: Path, draft: Path, *, blobs: BlobFiles) -> dict[tuple[
     return found
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path) -> Iterator[tuple[str, str, str, Entry | None]]:
     """Yield rows until SQLite cannot go on."""
     if not path.is_file():
         return
@@ -56,7 +56,9 @@ def _rows(path: Path) -> Iterator[_Row]:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             for row in db.execute(_QUERY):
                 try:
-                    yield msgspec.convert(row, _Row)
+                    repo, branch, key, digest, *rest = row
+                    entry = None if digest is None else msgspec.convert([digest, *rest], _Columns)
+                    yield *msgspec.convert([repo, branch, key], tuple[str, str, str]), entry and Entry(*entry)
                 except msgspec.ValidationError:  # a column of another type
                     continue
     except (sqlite3.Error, UnicodeDecodeError):

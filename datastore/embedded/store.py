@@ -13,10 +13,12 @@ from datastore.embedded.backup import back_up, restore
 from datastore.embedded.check import check_store
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore, now_us
+from datastore.embedded.probe import findings
 from datastore.embedded.repair import repair_store
 from datastore.embedded.repo import EmbeddedRepo
-from datastore.errors import AlreadyExists, Forbidden, IntegrityError, NotFound
+from datastore.errors import AlreadyExists, DatastoreError, Forbidden, IntegrityError, NotFound
 from datastore.names import check_branch, check_repo
+from datastore.probing import Finding
 from datastore.provider import SupportsRepos, SupportsVersioning
 from datastore.values import Backup, CommitInfo, Problem, Repaired
 
@@ -169,6 +171,20 @@ class EmbeddedStore:
                 yield Problem(kind="store", id="config.json", problem=error.message)
             return
         yield from check_store(store, deep=deep)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what can be seen of the store and its disk; of a store that cannot be opened, why not."""
+        if not self.exists():
+            yield Finding(check="store", state="skipped", detail=f"there is no store at {self.path} yet")
+            return
+        try:
+            opened = self._open()
+            with opened.db.read() as db:
+                refs.current_epoch(db)
+        except DatastoreError as error:
+            yield Finding(check="store", state="failed", detail=error.message, hint=error.hint)
+            opened = None
+        yield from findings(self._layout, opened)
 
     def repair(self, *, dry_run: bool = False, source: Path | None = None) -> Sequence[Repaired]:
         """Put in order what `check` finds, and return what was done; nothing is deleted.
