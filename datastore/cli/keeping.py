@@ -65,7 +65,7 @@ def backup(target: str, *, where: str | None) -> Answer:
     return _answer(root.backup(Path(target)), "backed up to")
 
 
-@command("restore", examples=["datastore restore /backup/store /data/store"])
+@command("restore-backup", examples=["datastore restore-backup /backup/store /data/store"])
 @click.argument("source", metavar="BACKUP")
 @click.argument("target", metavar="FOLDER")
 @click.option("--new-id", is_flag=True, help="For a second store beside the one that the backup is of.")

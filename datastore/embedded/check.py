@@ -10,6 +10,7 @@ from datastore.embedded.content import chunks_of
 from datastore.embedded.diagnosis import config_problems, index_problems, journal_problems, refs_problems
 from datastore.embedded.nodes import EXTERNAL, Entry
 from datastore.embedded.opened import OpenStore
+from datastore.embedded.quarantine import damaged_files
 from datastore.errors import DatastoreError, IntegrityError
 from datastore.values import Problem
 
@@ -42,6 +43,8 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
         for number, name in repos:
             if only in {None, name}:
                 yield from checker.repo(number, name)
+        if deep and only is None:
+            yield from checker.rest()
     except (IntegrityError, msgspec.ValidationError) as error:  # of SQLite: without its index, nothing more is seen
         text = error.message if isinstance(error, IntegrityError) else str(error)
         yield Problem(kind="store", id="meta.db", problem=text)
@@ -55,6 +58,13 @@ class _Checker:
         self._deep = deep
         self._nodes: set[str] = set()
         self._blobs: set[bytes] = set()
+        self._commits: set[str] = set()
+
+    def rest(self) -> Iterator[Problem]:
+        """Read what no ref leads to: a put of the same bytes would rely on it."""
+        seen = {*self._nodes, *self._commits, *(digest.hex() for digest in self._blobs)}
+        for file in damaged_files(self._store.layout, but=seen):
+            yield Problem(kind=file.kind, id=file.id, problem=f"{file.problem} (nothing needs it)")
 
     def repo(self, number: int, name: str) -> Iterator[Problem]:
         """Check one repo."""
@@ -76,6 +86,7 @@ class _Checker:
             if commit_id in seen:
                 continue
             seen.add(commit_id)
+            self._commits.add(commit_id)
             try:
                 commit = self._load(repo, commit_id)
             except DatastoreError as error:

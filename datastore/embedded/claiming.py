@@ -48,7 +48,7 @@ def begin(layout: Layout, kind: Literal["backup", "restore"], store: OpenStore) 
         marker = msgspec.json.decode(layout.backup.read_bytes(), type=Marker)
     except (FileNotFoundError, NotADirectoryError):
         marker = None
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ValidationError(f"{layout.backup} cannot be read", hint="choose an empty or new folder") from None
     if marker is None:
         _refuse_taken(root)

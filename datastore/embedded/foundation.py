@@ -76,7 +76,7 @@ class Foundation:
             config = msgspec.json.decode(layout.config.read_bytes(), type=StoreConfig)
         except FileNotFoundError:
             problem = "is missing"
-        except (msgspec.MsgspecError, OSError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
             problem = f"cannot be read: {error}"
         else:
             store_id = self._agreed_id(config.store_id)

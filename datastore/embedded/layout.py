@@ -1,5 +1,6 @@
 """Where a store keeps what, and the file `config.json` that says that a folder is a store."""
 
+import json
 import os
 import secrets
 import uuid
@@ -47,7 +48,8 @@ class _Format(Struct, frozen=True):
 
 def fields_missing(config: bytes) -> list[str]:
     """Return the fields that a `config.json` lacks: every program writes all of them."""
-    found = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    # Names that are no UTF-8 any more are not looked at where they are not known.
+    found = json.loads(config.decode(errors="replace"))
     return [name for name in StoreConfig.__struct_fields__ if name not in found]
 
 
@@ -55,7 +57,7 @@ def _format_of(config: Path) -> int | None:
     """Return the format that a `config.json` names which cannot be read otherwise."""
     try:
         return msgspec.json.decode(config.read_bytes(), type=_Format).format
-    except (msgspec.MsgspecError, OSError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
         return None
 
 
@@ -119,7 +121,7 @@ class Layout:
             config = msgspec.json.decode(self.config.read_bytes(), type=StoreConfig)
         except (FileNotFoundError, NotADirectoryError):
             raise self._absent() from None
-        except (msgspec.MsgspecError, OSError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
             if _format_of(self.config) not in {FORMAT, None}:
                 raise self._newer(f"format {_format_of(self.config)}") from None
             message = f"{self.config} cannot be read: {error}"
@@ -140,7 +142,7 @@ class Layout:
     def _absent(self) -> NotFound | IntegrityError:
         if self.backup.exists() and not self.config.exists():
             message = f"the copy of a store in {self.root} was not finished"
-            return IntegrityError(message, hint="run the same `datastore backup` or `datastore restore` again")
+            return IntegrityError(message, hint="run the same `datastore backup` or `datastore restore-backup` again")
         remains = self._remains()
         if remains and not self.config.exists():  # in this order: somebody may be creating the store right now
             message = f"the store {self.root} has lost its config.json; it has {', '.join(remains)}"

@@ -9,10 +9,13 @@ def test_a_store_is_backed_up_and_restored(run, fail, garments, folder):
     assert (made["files"] > 0, made["problems"]) == (True, [])
     assert run("backup", str(folder / "backup"), "--json").json["files"] == 0
     assert run("check", str(folder / "backup")).out == ""
-    assert run("restore", str(folder / "backup"), str(folder / "new"), "--json").json["store_id"] == made["store_id"]
+    assert (
+        run("restore-backup", str(folder / "backup"), str(folder / "new"), "--json").json["store_id"]
+        == made["store_id"]
+    )
     assert run("check", str(folder / "new")).out == ""
-    assert "already" in fail("restore", str(folder / "backup"), str(folder / "new"))
-    assert "empty" in fail("backup", str(Path(os.environ["DATASTORE_STORE"]).parent / "new"))
+    assert "already" in fail("restore-backup", str(folder / "backup"), str(folder / "new"))
+    assert "empty" in fail("backup", str(folder / "new"))
 
 
 def test_a_store_without_its_index_is_repaired(run, fail, garments, folder, shell):

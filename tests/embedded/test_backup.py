@@ -15,7 +15,7 @@ from tests.embedded.files import listing
 from tests.embedded.test_deaths import die_at
 from tests.embedded.test_repair import blob, fill, flip, state
 
-EVERY = 1 if os.environ.get("DATASTORE_STRESS") else 3
+EVERY = 1 if os.environ.get("DATASTORE_STRESS") else 7
 """How far the steps are apart at which a process dies."""
 
 
