@@ -49,7 +49,7 @@ class _Format(Struct, frozen=True):
 def fields_missing(config: bytes) -> list[str]:
     """Return the fields that a `config.json` lacks: every program writes all of them."""
     # Names that are no UTF-8 any more are not looked at where they are not known.
-    found = json.loads(config.decode(errors="replace"))
+    found = json.loads(config.decode(errors="replace"), strict=False)
     return [name for name in StoreConfig.__struct_fields__ if name not in found]
 
 
