@@ -70,7 +70,10 @@ def backup(target: str, *, where: str | None) -> Answer:
 @click.argument("target", metavar="FOLDER")
 @click.option("--new-id", is_flag=True, help="For a second store beside the one that the backup is of.")
 def restore(source: str, target: str, *, new_id: bool) -> Answer:
-    """Make a store in FOLDER, which is new or empty, from a backup."""
+    """Make a new store from a backup.
+
+    In FOLDER, which is new or empty, on a local disk. It has the id of the store that was backed up.
+    """
     from datastore.provider import SupportsBackup
 
     root = store_at(str(Path(source).expanduser().absolute()))
