@@ -23,11 +23,11 @@ __all__ = ["COMMANDS"]
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--from", "source", metavar="PATH", help="A backup, or another store, that may have good copies.")
 def repair(where: str | None, *, dry_run: bool, source: str | None) -> Answer:
-    """Put in order what check finds in the store, or in one at PATH or in a mount.
+    """Put in order what check finds.
 
-    A lost or damaged index is made anew from the files, commits that lost their branch get one, damaged files are
-    moved to quarantine/ and replaced where a good copy is known. Nothing is ever deleted. Exits with 1 if something is
-    left that could not be put in order.
+    In the store, or in one at PATH or in a mount. A lost or damaged index is made anew from the files, commits that
+    lost their branch get one, damaged files are moved to quarantine/ and replaced where a good copy is known. Nothing
+    is ever deleted. Exits with 1 if something is left that could not be put in order.
     """
     from datastore.provider import SupportsRepair
 

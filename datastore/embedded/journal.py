@@ -107,8 +107,8 @@ def read_lines(data: bytes) -> Iterator[Line]:
         if change is not None:
             summed = summed or "sum" in change
             yield Line(number, change)
-        elif text:
-            yield Line(number, None, torn=_is_beginning(text))
+        elif text:  # a crash cuts off the newline too, so that one comes with the line after
+            yield Line(number, None, torn=_is_beginning(text) and (number < len(whole) or bool(rest)))
     if rest:
         change = _parsed(rest, summed=summed)  # whole but for its newline
         yield Line(len(whole) + 1, change, torn=change is None and _is_beginning(rest))

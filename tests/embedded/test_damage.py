@@ -111,8 +111,8 @@ def test_a_flipped_byte_beside_the_objects(copy, name):
     file = copy / name
     data = file.read_bytes()
     chance = random.Random(name)
-    for _ in range(20 * FLIPS):
-        at = chance.randrange(len(data))
+    ends = [len(data) - 1, len(data) - 2, len(data) - 40, *(at for at in range(len(data)) if data[at] == 10)]
+    for at in [*ends, *(chance.randrange(len(data)) for _ in range(20 * FLIPS))]:
         flipped(file, at, 1 << chance.randrange(8))
         problems = problems_of(copy)
         if not (name == "config.json" and says_the_same(file.read_bytes(), data)):
