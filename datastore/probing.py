@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-__all__ = ["Finding", "State", "SupportsProbe"]
+__all__ = ["Finding", "State", "SupportsFindings", "SupportsProbe"]
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
@@ -27,6 +27,15 @@ class Finding(Struct, frozen=True, kw_only=True):
     state: State = "ok"
     detail: str = ""
     hint: str | None = None
+
+
+@runtime_checkable
+class SupportsFindings(Protocol):
+    """Is a store on this machine, which knows what may trouble it."""
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what can be seen of it and of its disk; nothing is changed."""
+        ...
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from datastore.calls import Call, FileSlice, Sink
 from datastore.values import (
     OVERWRITE,
     Attributes,
+    Backup,
     BranchInfo,
     BucketInfo,
     ByteRange,
@@ -34,6 +35,7 @@ from datastore.values import (
     PresignedRequest,
     Problem,
     PutMode,
+    Repaired,
     Side,
     Strategy,
     TagInfo,
@@ -48,6 +50,7 @@ __all__ = [
     "Capabilities",
     "Provider",
     "Reader",
+    "SupportsBackup",
     "SupportsBuckets",
     "SupportsCheck",
     "SupportsCopy",
@@ -56,6 +59,7 @@ __all__ = [
     "SupportsLink",
     "SupportsMultipart",
     "SupportsPresign",
+    "SupportsRepair",
     "SupportsRepos",
     "SupportsRequests",
     "SupportsVersioning",
@@ -519,6 +523,28 @@ class SupportsRepos(Protocol):
 
     def close(self) -> None:
         """Let go of resources. Harmless when called twice; the next verb takes them again."""
+        ...
+
+
+@runtime_checkable
+class SupportsRepair(Protocol):
+    """Can put in order what `check` finds."""
+
+    def repair(self, *, dry_run: bool = False, source: Path | None = None) -> Sequence[Repaired]:
+        """Do it, and return what was done; `source` is another store, or a backup, to take good copies from."""
+        ...
+
+
+@runtime_checkable
+class SupportsBackup(Protocol):
+    """Can be copied as a whole while it is written to."""
+
+    def backup(self, target: Path) -> Backup:
+        """Copy the store into a new folder, or bring up to date what an earlier call copied there."""
+        ...
+
+    def restore(self, target: Path, *, new_id: bool = False) -> Backup:
+        """Make a store of this one in a new folder; with `new_id` both can live on."""
         ...
 
 

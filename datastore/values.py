@@ -11,6 +11,7 @@ __all__ = [
     "CREATE",
     "OVERWRITE",
     "Attributes",
+    "Backup",
     "BranchInfo",
     "BucketInfo",
     "ByteRange",
@@ -30,6 +31,7 @@ __all__ = [
     "PresignedRequest",
     "Problem",
     "PutMode",
+    "Repaired",
     "Side",
     "Strategy",
     "TagInfo",
@@ -288,6 +290,40 @@ class Problem(Struct, frozen=True, kw_only=True):
     id: str
     problem: str
     referenced_by: str = ""
+
+
+class Repaired(Struct, frozen=True, kw_only=True):
+    """One thing that `repair` dealt with.
+
+    Attributes:
+        kind: As in `Problem`.
+        id: Name of the object within its kind.
+        problem: What was wrong, in words.
+        done: What was done about it; "nothing: …" says why not.
+    """
+
+    kind: str
+    id: str
+    problem: str
+    done: str
+
+
+class Backup(Struct, frozen=True, kw_only=True):
+    """What `backup` or `restore` made.
+
+    Attributes:
+        path: The folder.
+        store_id: Of the store in it.
+        files: How many were copied; those that an earlier backup had copied are not among them.
+        size: Bytes of these.
+        problems: What is damaged or missing in the copy, as in the store that it was made from.
+    """
+
+    path: str
+    store_id: str
+    files: int
+    size: int
+    problems: list[Problem] = []
 
 
 class PresignedRequest(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,19 @@ from typing import Any
 import click
 
 from datastore import __version__
-from datastore.cli import branches, changes, doctor, exchanging, history, moving, objects, servers, starting, stores
+from datastore.cli import (
+    branches,
+    changes,
+    doctor,
+    exchanging,
+    history,
+    keeping,
+    moving,
+    objects,
+    servers,
+    starting,
+    stores,
+)
 from datastore.cli.failures import failure_of, report
 from datastore.cli.options import Group
 from datastore.errors import DatastoreError
@@ -60,6 +72,7 @@ app = App(
     commands=[
         *starting.COMMANDS,
         *stores.COMMANDS,
+        *keeping.COMMANDS,
         *objects.COMMANDS,
         *history.COMMANDS,
         *branches.COMMANDS,

@@ -11,7 +11,7 @@ from datastore.cli.output import Answer, Cell, count_text
 from datastore.errors import UnsupportedOperation
 from datastore.values import Problem
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "store_at"]
 
 
 @command("mounts", examples=["datastore mounts", "datastore mounts --json"])
@@ -118,20 +118,25 @@ def check(where: str | None, *, quick: bool) -> Answer:
 
 
 def _problems(where: str | None, *, deep: bool) -> Iterable[Problem]:
-    from datastore import registry
-    from datastore.namespace import current
     from datastore.provider import SupportsCheck
 
-    if where is None:
-        root: object = current().store
-    elif any(mark in where for mark in "/\\.~"):  # which no mount has in its name
-        path = str(Path(where).expanduser().absolute())
-        root = registry.open_provider("embedded", {"path": path}, where=f"the store at {path}")
-    else:
-        root = current().root(where)
+    root = store_at(where)
     if not isinstance(root, SupportsCheck):
         raise UnsupportedOperation(f"{where!r} cannot be checked", hint="only embedded stores can: datastore check")
     return root.check(deep=deep)
+
+
+def store_at(where: str | None) -> object:
+    """Return the store at a path or mount; without one, that of the configuration."""
+    from datastore import registry
+    from datastore.namespace import current
+
+    if where is None:
+        return current().store
+    if any(mark in where for mark in "/\\.~"):  # which no mount has in its name
+        path = str(Path(where).expanduser().absolute())
+        return registry.open_provider("embedded", {"path": path}, where=f"the store at {path}")
+    return current().root(where)
 
 
 repo = Group(

@@ -14,7 +14,7 @@ from datastore.doctor.repos import branches, buckets, damage, repos
 from datastore.doctor.sharing import SHARING
 from datastore.errors import DatastoreError
 from datastore.namespace import current
-from datastore.probing import Finding
+from datastore.probing import Finding, SupportsFindings
 from datastore.provider import Provider, SupportsBuckets, SupportsCheck, SupportsRepos, is_versioned
 from datastore.registry import Root
 
@@ -32,6 +32,7 @@ def examine(where: str | None = None, *, origin: str = "", write: bool = True) -
         write: Whether small objects may be written, which are deleted again.
     """
     yield from examine_machine()
+    yield from _guarded("store", lambda: _examine_store(current().store))
     if where is not None:
         yield from examine_mount(where, origin=origin, write=write)
         return
@@ -53,6 +54,7 @@ def examine_mount(where: str, *, origin: str = "", write: bool = True) -> Iterat
         yield Finding(check="open", state="failed", detail=error.message, hint=error.hint)
         return
     yield Finding(check="open", detail=type(root).__name__)
+    yield from _guarded("store", lambda: _examine_store(root))
     if isinstance(root, SupportsCheck):
         yield from _guarded("damage", lambda: damage(root))
     if isinstance(root, SupportsRepos):
@@ -63,6 +65,11 @@ def examine_mount(where: str, *, origin: str = "", write: bool = True) -> Iterat
         yield from _examine(patient, READING | SHARING)
     else:
         yield from _examine_objects(root, prefix, origin=origin, write=write)
+
+
+def _examine_store(store: object) -> Iterator[Finding]:
+    if isinstance(store, SupportsFindings):
+        yield from store.findings()
 
 
 def _examine_objects(provider: Provider, prefix: str, *, origin: str, write: bool) -> Iterator[Finding]:

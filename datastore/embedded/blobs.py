@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, fsync_file, fsync_files
+from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, fsync_file, fsync_files, reflink
 from datastore.errors import DatastoreError, IntegrityError
 from datastore.provider import Body, Bytes
 from datastore.streams import CHUNK, HashingSink, as_bytes, body_chunks
@@ -51,7 +51,7 @@ class Draft:
 
     def clone(self, source: Path) -> None:
         """Share the disk blocks of a local file where the file system can, else copy its bytes."""
-        if not _reflink(source, self._fd):
+        if not reflink(source, self._fd):
             for chunk in body_chunks(source):
                 self.write(chunk)
             return
@@ -75,22 +75,6 @@ class Draft:
     def __del__(self) -> None:
         if hasattr(self, "_hash"):
             self.discard()
-
-
-def _reflink(source: Path, target: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return False
-    ficlone = 0x40049409
-    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(target, ficlone, fd)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 class BlobFiles:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from datastore.embedded import commits, links, refs, staging
 from datastore.embedded.commits import Commit
 from datastore.embedded.content import chunks_of
+from datastore.embedded.diagnosis import config_problems, index_problems, journal_problems, refs_problems
 from datastore.embedded.nodes import EXTERNAL, Entry
 from datastore.embedded.opened import OpenStore
+from datastore.embedded.quarantine import damaged_files
 from datastore.errors import DatastoreError, IntegrityError
 from datastore.values import Problem
 
@@ -27,15 +31,23 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
     """
     try:
         with store.db.snapshot() as db:
-            findings = [text for (text,) in db.execute("PRAGMA integrity_check").fetchall() if text != "ok"]
+            findings = list(index_problems(db, store_id=store.id))
             repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
-        yield from (Problem(kind="store", id="meta.db", problem=text) for text in findings)
+            findings += [
+                *config_problems(store.layout),
+                *journal_problems(store.layout),
+                *refs_problems(store.layout, db, epoch_now=store.epoch),
+            ]
+        yield from findings if only is None else ()
         checker = _Checker(store, deep=deep)
         for number, name in repos:
             if only in {None, name}:
                 yield from checker.repo(number, name)
-    except IntegrityError as error:  # of SQLite: without its index, nothing more can be looked at
-        yield Problem(kind="store", id="meta.db", problem=error.message)
+        if deep and only is None:
+            yield from checker.rest()
+    except (IntegrityError, msgspec.ValidationError) as error:  # of SQLite: without its index, nothing more is seen
+        text = error.message if isinstance(error, IntegrityError) else str(error)
+        yield Problem(kind="store", id="meta.db", problem=text)
 
 
 class _Checker:
@@ -46,6 +58,13 @@ class _Checker:
         self._deep = deep
         self._nodes: set[str] = set()
         self._blobs: set[bytes] = set()
+        self._commits: set[str] = set()
+
+    def rest(self) -> Iterator[Problem]:
+        """Read what no ref leads to: a put of the same bytes would rely on it."""
+        seen = {*self._nodes, *self._commits, *(digest.hex() for digest in self._blobs)}
+        for file in damaged_files(self._store.layout, but=seen):
+            yield Problem(kind=file.kind, id=file.id, problem=f"{file.problem} (nothing needs it)")
 
     def repo(self, number: int, name: str) -> Iterator[Problem]:
         """Check one repo."""
@@ -67,6 +86,7 @@ class _Checker:
             if commit_id in seen:
                 continue
             seen.add(commit_id)
+            self._commits.add(commit_id)
             try:
                 commit = self._load(repo, commit_id)
             except DatastoreError as error:
@@ -74,6 +94,7 @@ class _Checker:
                 yield Problem(kind=kind, id=commit_id, problem=error.message, referenced_by=ref)
                 continue
             yield from self._file(commit_id, ref)
+            yield from self._row(repo, commit, ref)
             yield from self._tree(commit, self._parent_tree(repo, commit), ref)
             pending.extend(commit.info.parents)
 
@@ -97,6 +118,20 @@ class _Checker:
             yield Problem(kind="commit", id=commit_id, problem="its file is missing", referenced_by=ref)
         except DatastoreError as error:
             yield Problem(kind="commit", id=commit_id, problem=error.message, referenced_by=ref)
+
+    def _row(self, repo: int, commit: Commit, ref: str) -> Iterator[Problem]:
+        """What the index says of a commit beside its bytes."""
+        with self._store.db.read() as db:
+            query = "SELECT tree, op_id, generation, body FROM commits WHERE repo = ? AND id = ?"
+            *told, body = db.execute(query, (repo, commit.info.id)).fetchone()
+        try:
+            above = [self._load(repo, parent).generation for parent in commit.info.parents]
+        except DatastoreError:  # named when its turn comes
+            above = [commit.generation - 1]
+        op_id = msgspec.json.decode(body)["op_id"]
+        if told != [commit.info.tree, op_id, 1 + max(above, default=0)]:
+            text = "the index says something else of it than its bytes"
+            yield Problem(kind="commit", id=commit.info.id, problem=text, referenced_by=ref)
 
     def _tree(self, commit: Commit, parent_tree: str, ref: str) -> Iterator[Problem]:
         where = f"{ref}, commit {commit.info.id[:8]}"

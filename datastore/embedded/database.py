@@ -15,7 +15,7 @@ from typing import ClassVar
 from datastore.embedded import forking
 from datastore.embedded.durable import disk_error
 from datastore.embedded.gate import Gate
-from datastore.embedded.readonly import WRITING, Mode, reading, stamp_of
+from datastore.embedded.readonly import Mode, reading, stamp_of, writing
 from datastore.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, Unavailable
 
@@ -140,7 +140,7 @@ class Database:
 
     def _take(self) -> tuple[Mode, sqlite3.Connection]:
         _refuse_inherited(self._path)
-        mode = self._reading() if self._read_only else WRITING
+        mode = self._mode()
         with self._lock:
             fitting = [pair for pair in self._idle if pair[0] == mode]
             others = [pair for pair in self._idle if pair[0] != mode]
@@ -156,16 +156,16 @@ class Database:
                 self._lent_now -= 1
             raise
 
-    def _reading(self) -> Mode:
+    def _mode(self) -> Mode:
         try:
-            return reading(self._path)
+            return reading(self._path) if self._read_only else writing(self._path)
         except FileNotFoundError:
             raise self._lost() from None
 
     def _lost(self) -> IntegrityError:
         return IntegrityError(
             f"the store {self._path.parent} has lost its index {self._path.name}",
-            hint="put the file back from a backup; blobs, trees, commits and refs.journal are still there",
+            hint="run `datastore repair`: it makes a new one from blobs, trees, commits and refs.journal",
         )
 
     def _begun(self, mode: Mode, connection: sqlite3.Connection, begin: tuple[str, ...]) -> sqlite3.Connection:
@@ -178,7 +178,7 @@ class Database:
             for statement in begin:
                 connection.execute(statement)
         except sqlite3.OperationalError as error:
-            if mode != WRITING or not _is_read_only(error):
+            if self._read_only or not _is_read_only(error):
                 raise
             old, connection = connection, self._connect(mode)
             old.close()
@@ -221,7 +221,7 @@ class Database:
         if application == APPLICATION_ID and version > SCHEMA_VERSION:
             message = f"the store {self._path.parent} has index version {version}; this program knows {SCHEMA_VERSION}"
             raise ConfigError(message, hint="upgrade: pip install -U datastore-sdk")
-        raise IntegrityError(f"{self._path} is not the index of a store", hint="put it back from a backup")
+        raise IntegrityError(f"{self._path} is not the index of a store", hint="run `datastore repair`")
 
     def _wal_size(self) -> int:
         try:
@@ -300,7 +300,7 @@ def _translated(path: Path, error: sqlite3.Error | OSError) -> DatastoreError:
     name = getattr(error, "sqlite_errorname", "")
     where = f"the index of the store {path.parent}"
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return IntegrityError(f"{where} is damaged: {error}", hint="run `datastore check`; restore it from a backup")
+        return IntegrityError(f"{where} is damaged: {error}", hint="run `datastore repair`")
     if name.startswith("SQLITE_FULL"):
         message = f"the disk of the store {path.parent} is full"
         return Unavailable(message, hint="free some space; nothing was changed")

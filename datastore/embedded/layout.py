@@ -1,6 +1,7 @@
 """Where a store keeps what, and the file `config.json` that says that a folder is a store."""
 
 import errno
+import json
 import os
 import secrets
 import uuid
@@ -15,7 +16,7 @@ from datastore.embedded.durable import disk_error, disk_errors, fsync_directory,
 from datastore.embedded.gate import Gate
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
 
-__all__ = ["FORMAT", "Layout", "StoreConfig"]
+__all__ = ["FORMAT", "Layout", "StoreConfig", "fields_missing"]
 
 FORMAT = 1
 _FOLDERS = ("blobs", "trees", "commits", "tmp", "locks")
@@ -40,6 +41,27 @@ class StoreConfig(Struct, frozen=True, kw_only=True):
     write_features: list[str] = []
 
 
+class _Format(Struct, frozen=True):
+    """What every format has."""
+
+    format: int
+
+
+def fields_missing(config: bytes) -> list[str]:
+    """Return the fields that a `config.json` lacks: every program writes all of them."""
+    # Names that are no UTF-8 any more are not looked at where they are not known.
+    found = json.loads(config.decode(errors="replace"), strict=False)
+    return [name for name in StoreConfig.__struct_fields__ if name not in found]
+
+
+def _format_of(config: Path) -> int | None:
+    """Return the format that a `config.json` names which cannot be read otherwise."""
+    try:
+        return msgspec.json.decode(config.read_bytes(), type=_Format).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
+        return None
+
+
 class Layout:
     """The paths of one store.
 
@@ -51,6 +73,8 @@ class Layout:
     refs.journal  every change of a ref, one JSON line each
     tmp/          files in the making
     locks/        the writer gate
+    quarantine/   what `repair` took out of the way: nothing of it is read
+    backup.json   in a backup, and in what is being restored from one
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,7 +86,20 @@ class Layout:
         self.commits = root / "commits"
         self.journal = root / "refs.journal"
         self.scratch = root / "tmp"
+        self.quarantine = root / "quarantine"
+        self.backup = root / "backup.json"
         self.gate = root / "locks" / "write.lock"
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those that every store has."""
+        return [self.root / name for name in _FOLDERS]
+
+    @property
+    def missing(self) -> list[str]:
+        """The folders and files that every store has and that are not there."""
+        missing = [folder.name for folder in self.folders if not folder.is_dir()]
+        return missing + ([] if self.index.is_file() else [self.index.name])
 
     def exists(self) -> bool:
         """Whether a store is here, whole or damaged; what an interrupted creation left is none."""
@@ -88,31 +125,36 @@ class Layout:
             with disk_errors(self.root):
                 absent = self._absent()
             raise absent from None
-        except (msgspec.MsgspecError, OSError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.EIO:
                 raise disk_error(self.root, error) from error
+            if _format_of(self.config) not in {FORMAT, None}:
+                raise self._newer(f"format {_format_of(self.config)}") from None
             message = f"{self.config} cannot be read: {error}"
-            raise IntegrityError(message, hint="put the file back from a backup; nothing was changed") from None
+            raise IntegrityError(message, hint="run `datastore repair`; nothing was changed") from None
         if config.format != FORMAT or config.read_features or config.hash != "sha256":
             unknown = [*config.read_features, *([config.hash] if config.hash != "sha256" else ())]
             features = f" with {', '.join(unknown)}" if unknown else ""
-            raise ConfigError(
-                f"the store {self.root} has format {config.format}{features}; this program knows format {FORMAT}",
-                hint="upgrade: pip install -U datastore-sdk; nothing was changed",
-            )
+            raise self._newer(f"format {config.format}{features}")
         with disk_errors(self.root):
-            missing = [name for name in _FOLDERS if not (self.root / name).is_dir()]
-            missing += [self.index.name] if not self.index.is_file() else []
+            missing = self.missing
         if missing:
             message = f"the store {self.root} is only half there: {', '.join(missing)} missing"
-            raise IntegrityError(message, hint="put them back from a backup; nothing was changed")
+            raise IntegrityError(message, hint="run `datastore repair`; nothing was changed")
         return config
 
+    def _newer(self, what: str) -> ConfigError:
+        message = f"the store {self.root} has {what}; this program knows format {FORMAT}"
+        return ConfigError(message, hint="upgrade: pip install -U datastore-sdk; nothing was changed")
+
     def _absent(self) -> NotFound | IntegrityError:
+        if self.backup.exists() and not self.config.exists():
+            message = f"the copy of a store in {self.root} was not finished"
+            return IntegrityError(message, hint="run the same `datastore backup` or `datastore restore-backup` again")
         remains = self._remains()
         if remains and not self.config.exists():  # in this order: somebody may be creating the store right now
             message = f"the store {self.root} has lost its config.json; it has {', '.join(remains)}"
-            return IntegrityError(message, hint="put the file back from a backup; nothing was changed")
+            return IntegrityError(message, hint="run `datastore repair`; nothing was changed")
         return NotFound(
             f"no store at {self.root}", hint="ds.create_repo(name) makes one, or set DATASTORE_STORE to its folder"
         )

@@ -70,7 +70,7 @@ class OpenStore:
         self.commit_files = ObjectFiles(layout.commits, scratch=layout.scratch)
         self.trees = Trees(Drafts(self.node_files))
         self.opener: Opener | None = None
-        self._journal = Journal(layout.journal)
+        self.journal = Journal(layout.journal)
         self._commits: dict[tuple[int, str], Commit] = {}
 
     def __reduce__(self) -> tuple[Callable[[Path, bool, str], "OpenStore"], tuple[Path, bool, str]]:
@@ -86,6 +86,11 @@ class OpenStore:
             message = f"the store {self.layout.root} is open for reading only"
             raise Forbidden(message, hint="open it without read_only; nothing was changed")
 
+    def epoch(self) -> int:
+        """Return how many changes of refs there have been."""
+        with self.db.read() as db:
+            return refs.current_epoch(db)
+
     @contextmanager
     def changing_refs(self, change: dict[str, object]) -> Generator[sqlite3.Connection]:
         """Run a durable transaction that changes a ref; `change`, which may grow in the block, goes to the journal."""
@@ -96,10 +101,10 @@ class OpenStore:
         def record() -> None:
             # The change has landed. A journal that cannot be written now catches up with a snapshot at the next change.
             with contextlib.suppress(OSError):
-                self._journal.append(epoch, change, snapshot=state["snapshot"])
+                self.journal.append(epoch, change, snapshot=state["snapshot"])
 
         with self.db.write(durable=True, then=record) as db:
-            last = self._journal.last_epoch()
+            last = self.journal.last_epoch()
             before = refs.current_epoch(db)
             if last != before:
                 state["snapshot"] = refs.snapshot(db)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from datastore.errors import Unavailable
 
-__all__ = ["WRITING", "Mode", "reading", "stamp_of"]
+__all__ = ["Mode", "reading", "stamp_of", "writing"]
 
 Stamp = tuple[int, int, int]
 
@@ -25,13 +25,18 @@ class Mode(Struct, frozen=True):
     Attributes:
         query: For SQLite's URI.
         stamp: Of the file as it is now, if no lock keeps it from changing.
+        file: Device and inode, where writing: `repair` may put another file in its place.
     """
 
     query: str
     stamp: Stamp | None = None
+    file: tuple[int, int] = (0, 0)
 
 
-WRITING = Mode("mode=rw")
+def writing(path: Path) -> Mode:
+    """Return how to open the index for writing."""
+    found = os.stat(path)  # noqa: PTH116 - part of every verb
+    return Mode("mode=rw", file=(found.st_dev, found.st_ino))
 
 
 def reading(path: Path) -> Mode:

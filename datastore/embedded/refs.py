@@ -204,11 +204,19 @@ def move_branch(db: sqlite3.Connection, row: BranchRow, head: str) -> bool:
 def snapshot(db: sqlite3.Connection) -> dict[str, object]:
     """Return all refs of the store, for the journal."""
     repos = db.execute("SELECT id, name, default_branch FROM repos ORDER BY name").fetchall()
+    return {name: _snapshot_of(db, number, default) for number, name, default in repos}
+
+
+def _snapshot_of(db: sqlite3.Connection, repo: int, default: str) -> dict[str, object]:
+    branches = branch_rows(db, repo)
+    deleted = db.execute("SELECT name, head, deleted_us FROM deleted_branches WHERE repo = ? ORDER BY id", (repo,))
+    remote = db.execute("SELECT url FROM remotes WHERE repo = ?", (repo,)).fetchone()
     return {
-        name: {
-            "default": default,
-            "branches": {row.name: row.head for row in branch_rows(db, number)},
-            "tags": {tag.name: tag.commit for tag in tag_rows(db, number)},
-        }
-        for number, name, default in repos
+        "default": default,
+        "branches": {row.name: row.head for row in branches},
+        "tags": {tag.name: tag.commit for tag in tag_rows(db, repo)},
+        "hidden": [row.name for row in branches if row.hidden],
+        "protected": [row.name for row in branches if row.protected],
+        "remote": remote[0] if remote else "",
+        "deleted": [list(row) for row in deleted],
     }

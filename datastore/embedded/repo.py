@@ -91,6 +91,7 @@ class EmbeddedRepo:
         check_branch(name)
         expression = parse_ref(base)
         change: dict[str, object] = {"do": "create-branch", "repo": self.name, "branch": name}
+        change |= {"hidden": True} if hidden else {}
         with self.store.changing_refs(change) as db:
             repo = refs.repo_id(db, self.name)
             refs.refuse_taken_name(db, repo, name)
@@ -120,13 +121,14 @@ class EmbeddedRepo:
                 staging.drop(db, row.token)
             else:
                 query = "INSERT INTO deleted_branches (repo, name, head, token, deleted_us) VALUES (?, ?, ?, ?, ?)"
-                db.execute(query, (repo, name, row.head, row.token, self.store.clock()))
+                change["time_us"] = self.store.clock()
+                db.execute(query, (repo, name, row.head, row.token, change["time_us"]))
             db.execute("DELETE FROM branches WHERE repo = ? AND name = ?", (repo, name))
             change["old"] = row.head
 
     def undelete_branch(self, name: str) -> BranchInfo:
         """Bring back the branch that was deleted last under this name."""
-        change: dict[str, object] = {"do": "create-branch", "repo": self.name, "branch": name}
+        change: dict[str, object] = {"do": "create-branch", "repo": self.name, "branch": name, "undelete": True}
         with self.store.changing_refs(change) as db:
             repo = refs.repo_id(db, self.name)
             refs.refuse_taken_name(db, repo, name)
@@ -146,8 +148,7 @@ class EmbeddedRepo:
 
     def protect(self, branch: str, *, on: bool = True) -> None:
         """Let a branch take changes only by merge and revert."""
-        self.store.require_writable()
-        with self.store.db.write(durable=True) as db:
+        with self.store.changing_refs({"do": "protect", "repo": self.name, "branch": branch, "on": on}) as db:
             row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
             db.execute("UPDATE branches SET protected = ? WHERE repo = ? AND name = ?", (on, row.repo, branch))
 
@@ -424,8 +425,7 @@ class EmbeddedRepo:
 
     def set_remote(self, url: str | None) -> None:
         """Remember a URL, or forget it."""
-        self.store.require_writable()
-        with self.store.db.write(durable=True) as db:
+        with self.store.changing_refs({"do": "remote", "repo": self.name, "url": url or ""}) as db:
             repo = refs.repo_id(db, self.name)
             db.execute("DELETE FROM remotes WHERE repo = ?", (repo,))
             if url is not None:

@@ -9,14 +9,18 @@ from msgspec import Struct
 
 from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
+from datastore.embedded.backup import back_up, restore
 from datastore.embedded.check import check_store
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore, now_us
+from datastore.embedded.probe import findings
+from datastore.embedded.repair import repair_store
 from datastore.embedded.repo import EmbeddedRepo
-from datastore.errors import AlreadyExists, NotFound
+from datastore.errors import AlreadyExists, DatastoreError, Forbidden, IntegrityError, NotFound
 from datastore.names import check_branch, check_repo
+from datastore.probing import Finding
 from datastore.provider import SupportsRepos, SupportsVersioning
-from datastore.values import CommitInfo, Problem
+from datastore.values import Backup, CommitInfo, Problem, Repaired
 
 __all__ = ["EmbeddedStore", "Options", "open_mount"]
 
@@ -124,6 +128,7 @@ class EmbeddedStore:
         commit_id, body = commits.encode(info, op_id=op_id)
         store.commit_files.put_new({commit_id: body})
         change: dict[str, object] = {"do": "create-repo", "repo": name, "branch": default_branch, "new": commit_id}
+        change["store"] = store.id
         with store.changing_refs(change) as db:
             _refuse_taken_name(db, name)
             query = "INSERT INTO repos (name, default_branch) VALUES (?, ?) RETURNING id"
@@ -156,7 +161,77 @@ class EmbeddedStore:
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong, from the refs down to the bytes."""
-        return check_store(self._open(), deep=deep)
+        try:
+            self._layout.read()
+            store = self._open()
+        except IntegrityError as error:  # nothing of it can be opened
+            names = self._layout.missing
+            yield from (Problem(kind="store", id=name, problem="is missing") for name in names)
+            if not names:
+                yield Problem(kind="store", id="config.json", problem=error.message)
+            return
+        yield from check_store(store, deep=deep)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what can be seen of the store and its disk; of a store that cannot be opened, why not."""
+        if not self.exists():
+            yield Finding(check="store", state="skipped", detail=f"there is no store at {self.path} yet")
+            return
+        try:
+            opened = self._open()
+            with opened.db.read() as db:
+                refs.current_epoch(db)
+        except DatastoreError as error:
+            yield Finding(check="store", state="failed", detail=error.message, hint=error.hint)
+            opened = None
+        yield from findings(self._layout, opened)
+
+    def repair(self, *, dry_run: bool = False, source: Path | None = None) -> Sequence[Repaired]:
+        """Put in order what `check` finds, and return what was done; nothing is deleted.
+
+        Args:
+            dry_run: Change nothing, only tell.
+            source: Folder of another store, or of a backup, to take good copies from.
+
+        Raises:
+            ConfigError: A newer program wrote the store.
+            Forbidden: This is a backup, or open for reading only.
+        """
+        if self._read_only and not dry_run:
+            message = f"the store {self.path} is open for reading only"
+            raise Forbidden(message, hint="open it without read_only, or ask for a dry run")
+        self.close()
+        self._opened = None
+        other = None if source is None else OpenStore(Layout(source.expanduser().absolute()), read_only=True)
+        try:
+            return list(repair_store(self._layout, dry_run=dry_run, other=other))
+        finally:
+            if other is not None:
+                other.close()
+
+    def backup(self, target: Path) -> Backup:
+        """Copy the store, beside its writers, into an empty folder, or what is new into an earlier backup of it.
+
+        The folder is a store that every program opens for reading only. A run that was interrupted is finished by the
+        next one.
+
+        Raises:
+            ValidationError: The folder is something else.
+        """
+        return back_up(self._open(), target.expanduser().absolute())
+
+    def restore(self, target: Path, *, new_id: bool = False) -> Backup:
+        """Make a store of this one, which is a backup, in an empty folder on a local disk.
+
+        Args:
+            target: The folder.
+            new_id: Give it an id of its own, because the store that the backup is of lives on.
+
+        Raises:
+            AlreadyExists: There is a store already.
+            ValidationError: The folder is something else.
+        """
+        return restore(self._open(), target.expanduser().absolute(), new_id=new_id)
 
     def close(self) -> None:
         """Close the index; the next verb opens it again."""

@@ -140,7 +140,11 @@ def test_a_lost_row_of_a_commit_is_named_by_the_ref_or_by_its_own_id(store):
 
 def test_a_ref_to_nowhere(store):
     rewrite_index(store, "UPDATE tags SET head = ?", "f" * 64)
-    assert found(store) == [("ref", "f" * 64, "commit ffffffff is not in the index", "garments@v1")]
+    made = store.repo("garments").commit_of("main~1")
+    assert found(store) == [
+        ("ref", "garments@v1", f"the index says {'f' * 16}, refs.journal {made.id[:16]}", ""),
+        ("ref", "f" * 64, "commit ffffffff is not in the index", "garments@v1"),
+    ]
 
 
 def test_a_damaged_index_is_a_problem_and_no_crash(store):
