@@ -15,6 +15,7 @@ from datastore.embedded import refs
 from datastore.embedded.check import check_store
 from datastore.embedded.claiming import BACKUP, alone, begin, write_marker
 from datastore.embedded.copying import copy_objects
+from datastore.embedded.database import index_errors
 from datastore.embedded.disks import require_local
 from datastore.embedded.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded.journal import read_lines
@@ -121,10 +122,10 @@ def _copy_refs(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied
     copied = _Copied(Path(f"{stem}.db"), Path(f"{stem}.journal"), Path(f"{stem}.json"))
     # No locks: nobody else knows the file, and a backup may lie where there are none.
     uri = f"{copied.index.absolute().as_uri()}?mode=rwc&nolock=1"
-    with closing(sqlite3.connect(uri, uri=True)) as index, store.db.read() as db:
+    with index_errors(copied.index), closing(sqlite3.connect(uri, uri=True)) as index, store.db.read() as db:
         db.backup(index)
     _without_log(copied.index)
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as index:
+    with index_errors(copied.index), closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as index:
         index.execute("UPDATE store SET store_id = ?", (config.store_id,))
         epoch = refs.current_epoch(index)
     write_new(copied.journal, _journal_up_to(store.layout.journal, epoch))

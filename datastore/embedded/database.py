@@ -19,7 +19,7 @@ from datastore.embedded.readonly import Mode, reading, stamp_of, writing
 from datastore.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, Unavailable
 
-__all__ = ["Database"]
+__all__ = ["Database", "index_errors"]
 
 _CHECKPOINT_BYTES = 16 << 20
 _BUSY_SECONDS = 60.0
@@ -67,7 +67,7 @@ class Database:
     @staticmethod
     def create(path: Path, *, store_id: str) -> None:
         """Make the tables, in one transaction; harmless where they exist. The caller holds the gate."""
-        with _translating(path), forking.kept_away():
+        with index_errors(path), forking.kept_away():
             connection = sqlite3.connect(path, isolation_level=None)
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -235,7 +235,7 @@ class Database:
 
     def close(self) -> None:
         """Close the idle connections, under the gate: the last close writes the log back into the file."""
-        with _translating(self._path):
+        with index_errors(self._path):
             if self._read_only:
                 with forking.kept_away():
                     self.rest()
@@ -280,7 +280,7 @@ class Database:
 
 
 @contextmanager
-def _translating(path: Path) -> Generator[None]:
+def index_errors(path: Path) -> Generator[None]:
     """Say in our words what SQLite, or the disk under it, refuses inside the block."""
     try:
         yield

@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from datastore.embedded import refs
-from datastore.embedded.database import Database
+from datastore.embedded.database import Database, index_errors
 from datastore.embedded.durable import fsync_file
 from datastore.embedded.gather import Gathered, object_ids
 from datastore.embedded.layout import Layout
@@ -33,8 +34,7 @@ def write_index(path: Path, gathered: Gathered, layout: Layout, *, store_id: str
         first_token: No staging area had this number before, so that what was prepared over the lost index cannot land.
     """
     Database.create(path, store_id=store_id)
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
+    with index_errors(path), closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE store SET epoch = ?, token = ?", (gathered.epoch + 1, first_token))
@@ -44,9 +44,7 @@ def write_index(path: Path, gathered: Gathered, layout: Layout, *, store_id: str
         query = "INSERT INTO blobs (digest, size, durable, boot) VALUES (?, ?, 0, '')"
         db.executemany(query, blob_sizes(layout))
         db.execute("COMMIT")
-    finally:
-        db.close()
-    with path.open("rb+") as file:
+    with index_errors(path), path.open("rb+") as file:
         fsync_file(file.fileno())
 
 

@@ -11,6 +11,7 @@ import msgspec
 from datastore.embedded import staging
 from datastore.embedded.blobs import BlobFiles
 from datastore.embedded.content import chunks_of
+from datastore.embedded.database import index_errors
 from datastore.embedded.nodes import Entry, check_row
 from datastore.embedded.staging import Edits
 from datastore.errors import DatastoreError
@@ -78,7 +79,7 @@ def _is_whole(key: str, entry: Entry | None, blobs: BlobFiles) -> bool:
 def put_back(index: Path, found: dict[tuple[str, str], Edits]) -> int:
     """Stage the rows in a new index, on the branches that it has, and return how many there were."""
     count = 0
-    with closing(sqlite3.connect(index, isolation_level=None)) as db:
+    with index_errors(index), closing(sqlite3.connect(index, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         for (repo, branch), edits in found.items():

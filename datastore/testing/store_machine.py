@@ -368,10 +368,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(_has("backup"))
     @rule()
-    def back_up_and_use_that(self) -> None:
-        target = self.folder / f"backup-{self.attempts}-{len(list(self.folder.iterdir()))}"
-        call(self.store, "backup", target)
-        self.open_again(target)
+    def back_up_restore_and_use_that(self) -> None:
+        number = f"{self.attempts}-{len(list(self.folder.iterdir()))}"
+        call(self.store, "backup", self.folder / f"backup-{number}")
+        backup = EmbeddedStore(self.folder / f"backup-{number}")
+        call(backup, "restore", self.folder / f"restored-{number}")
+        backup.close()
+        self.open_again(self.folder / f"restored-{number}")
 
     # what holds after each step
 

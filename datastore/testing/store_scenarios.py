@@ -246,8 +246,9 @@ def _backed_up(store: EmbeddedStore, place: Place) -> None:
 
 
 def _backup_is_whole(store: EmbeddedStore, place: Place) -> None:
-    """The newest backup opens as a store that shows the same."""
-    newest = max(place.root.glob("backup-*"), key=lambda path: path.name)
+    """The next run finishes what a broken one left, and the backup opens as a store that shows the same."""
+    newest = max(place.root.glob("backup-*"), key=lambda path: path.name, default=place.root / "backup-0")
+    call(store, "backup", newest)
     copy = open_store(newest)
     assert list(copy.check(deep=True)) == []
     assert visible(copy) == visible(store)
