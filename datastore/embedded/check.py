@@ -29,7 +29,10 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
         with store.db.snapshot() as db:
             findings = [text for (text,) in db.execute("PRAGMA integrity_check").fetchall() if text != "ok"]
             repos = db.execute("SELECT id, name FROM repos ORDER BY name").fetchall()
+            packs = [name for (name,) in db.execute("SELECT name FROM packs ORDER BY name").fetchall()]
         yield from (Problem(kind="store", id="meta.db", problem=text) for text in findings)
+        damaged = (name for name in packs if not store.packs.has_header(name))
+        yield from (Problem(kind="pack", id=name, problem="does not begin as a pack does") for name in damaged)
         checker = _Checker(store, deep=deep)
         for number, name in repos:
             if only in {None, name}:
