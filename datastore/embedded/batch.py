@@ -69,7 +69,7 @@ class Batch:
         self._relied: dict[bytes, tuple[int, _Source]] = {}
         self._few: list[_Small] = []
         self._drafts: list[Draft] = []
-        self._pack: PackDraft | None = None
+        self._packs: list[PackDraft] = []
         self._finished: list[Future[PackDraft]] = []
         self._threads = ThreadPoolExecutor(_THREADS)
         self._finisher = ThreadPoolExecutor(1)  # a pack is made durable while the next one fills
@@ -82,8 +82,7 @@ class Batch:
     ) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._finisher.shutdown()
-        packs = [future.result() for future in self._finished if not future.exception()]
-        for draft in (*self._drafts, *packs, *([self._pack] if self._pack else ())):
+        for draft in (*self._drafts, *self._packs):
             draft.discard()
 
     def take(self, sources: Sequence[_Source]) -> list[tuple[bytes, int]]:
@@ -121,20 +120,27 @@ class Batch:
             return _Small(hashlib.sha256(data).digest(), data) if len(data) <= PACKED else self._blobs.draft_of(data)
         fd = os.open(source, _READ)
         try:
-            found = os.fstat(fd)
-            if stat.S_ISREG(found.st_mode) and found.st_size > PACKED:
-                return self._blobs.draft_of(source, reflink=self._reflink)
-            data = _read_up_to(fd, PACKED + 1)
-            if len(data) <= PACKED:
-                return _Small(hashlib.sha256(data).digest(), data)
-            with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe, or it grows while it is read
-                return self._blobs.draft_of(chain([data], body_chunks(rest)))
+            return self._read_file(fd, source)
         except OSError as error:
             if error.filename is None:  # unlike `open`, a read does not say which file it was
                 error.filename = str(source)
             raise
         finally:
             os.close(fd)
+
+    def _read_file(self, fd: int, path: Path) -> _Small | Draft:
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode) and found.st_size > PACKED:
+            return self._blobs.draft_of(path, reflink=self._reflink)
+        data = _read_up_to(fd, PACKED + 1)
+        if len(data) <= PACKED:
+            return _Small(hashlib.sha256(data).digest(), data)
+        draft = self._blobs.draft()
+        with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe, or it grows while it is read
+            for chunk in chain([data], body_chunks(rest)):
+                draft.write(chunk)
+        draft.finish()
+        return draft
 
     def _sort(self, sources: Sequence[_Source], piece: Sequence[_Small | Draft]) -> None:
         """Leave out what was seen or is in the store; the rest waits for `publish`."""
@@ -159,25 +165,25 @@ class Batch:
                 self._publish_files(db)
 
     def _gather(self, small: Iterable[_Small]) -> None:
-        if self._pack is None and not self._finished:
+        if not self._packs:
             self._few += small
             if len(self._few) <= _FEW:
                 return
             small, self._few = self._few, []
         for found in small:
-            self._pack = self._pack or self._store.packs.draft()
-            self._pack.add(found.digest, found.data)
-            if self._pack.full:
-                self._finished.append(self._finisher.submit(self._pack.finish))
-                self._pack = None
+            if len(self._packs) == len(self._finished):
+                self._packs.append(self._store.packs.draft())
+            pack = self._packs[-1]
+            pack.add(found.digest, found.data)
+            if pack.full:
+                self._finished.append(self._finisher.submit(pack.finish))
 
     def _finish(self) -> None:
         for found in self._few:
             self._drafts.append(self._blobs.draft_of(found.data))
         self._few = []
-        if self._pack is not None:
-            self._finished.append(self._finisher.submit(self._pack.finish))
-            self._pack = None
+        for pack in self._packs[len(self._finished) :]:
+            self._finished.append(self._finisher.submit(pack.finish))
         for future in self._finished:
             future.result()
 
@@ -190,8 +196,8 @@ class Batch:
         if self._vanished(db):
             raise Vanished
         self._publish_files(db)
-        for future in self._finished:
-            self._store.publish_pack(db, future.result())
+        for pack in self._packs:
+            self._store.publish_pack(db, pack)
 
     def _publish_files(self, db: "sqlite3.Connection") -> None:
         drafts, self._drafts = self._drafts, []

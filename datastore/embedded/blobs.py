@@ -200,6 +200,8 @@ class BlobFiles:
 
     def _open(self, digest: bytes, size: int) -> int | memoryview:
         """Return the descriptor of a blob's file, or its bytes if it is in a pack."""
+        if (data := self._packs.read_known(digest, size)) is not None:
+            return data
         path = self._file(digest)
         try:
             fd = os.open(path, _READ)

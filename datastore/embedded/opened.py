@@ -69,7 +69,7 @@ class OpenStore:
             require_local(layout.root)
         self.clock = clock
         self.db = Database(layout.index, gate=Gate(layout.gate), read_only=self.read_only)
-        self.packs = PackFiles(layout.packs, scratch=layout.scratch, locate=self._locate)
+        self.packs = PackFiles(layout.packs, scratch=layout.scratch, locate=self._locate, places=self._places)
         self.blobs = BlobFiles(layout.blobs, scratch=layout.scratch, packs=self.packs)
         self.node_files = ObjectFiles(layout.trees, scratch=layout.scratch)
         self.commit_files = ObjectFiles(layout.commits, scratch=layout.scratch)
@@ -202,6 +202,11 @@ class OpenStore:
         with self.db.read() as db:
             row = db.execute(query, (digest,)).fetchone()
         return None if row is None else Place(*row)
+
+    def _places(self, pack: str) -> Mapping[bytes, Place]:
+        query = "SELECT b.digest, b.offset FROM packs p JOIN blobs b ON b.pack = p.id WHERE p.name = ?"
+        with self.db.read() as db:
+            return {digest: Place(pack, offset) for digest, offset in db.execute(query, (pack,))}
 
     def make_durable(self, digests: set[bytes]) -> list[bytes]:
         """Make blobs survive power loss; return those that were not known to, for `mark_durable`.

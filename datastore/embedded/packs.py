@@ -10,7 +10,8 @@ import os
 import secrets
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,10 @@ _MAGIC: Final = b"\x89blob\r\n\x1a"
 _RECORD: Final = struct.Struct("<8s32sQ")
 RECORD_BYTES: Final = _RECORD.size
 _OPENED: Final = 32
-_KNOWN: Final = 20_000
+_KNOWN: Final = 1 << 15
+"""Places that are remembered; one takes about 250 bytes."""
+_ASKED: Final = 32
+"""Questions after which the places of a whole pack are asked for: from there on that is the cheaper."""
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -66,6 +70,7 @@ class PackDraft:
     """A pack in the making, in the scratch folder.
 
     Attributes:
+        path: Its file.
         rows: (digest, offset, size) of what is in it.
         published: Whether it has its name.
     """
@@ -111,7 +116,7 @@ class PackDraft:
                 view = view[os.write(self._fd, view) :]
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes of a finished pack that may have no name yet."""
+        """Return bytes of a finished pack, whether it has its name yet or not."""
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
@@ -175,15 +180,26 @@ class PackFiles:
         folder: Where the packs are; made with the first one.
         scratch: Folder for packs in the making, on the same file system.
         locate: Asks the index in which pack a blob is; None if in none.
+        places: Asks the index for the places of all blobs of a pack.
     """
 
-    def __init__(self, folder: Path, *, scratch: Path, locate: Callable[[bytes], Place | None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        scratch: Path,
+        locate: Callable[[bytes], Place | None],
+        places: Callable[[str], Mapping[bytes, Place]],
+    ) -> None:
         self._folder = folder
         self._scratch = scratch
         self._locate = locate
+        self._places = places
         # No lock, which a forked child could inherit held: each step is whole, and what is lost is found again.
         self._opened: dict[str, _PackFile] = {}
         self._known: dict[bytes, Place] = {}
+        self._following: dict[bytes, Place] = {}
+        self._asked: Counter[str] = Counter()
 
     def path(self, name: str) -> Path:
         """Return where a pack is, or would be."""
@@ -214,7 +230,7 @@ class PackFiles:
                 self._folder.mkdir(exist_ok=True)
                 fsync_directory(self._folder.parent)
                 draft.path.replace(target)
-            draft.published = True
+            draft.path, draft.published = target, True
             fsync_directory(self._folder)
 
     def remove(self, name: str) -> None:
@@ -236,19 +252,44 @@ class PackFiles:
         Raises:
             IntegrityError: Its pack is gone, too short, or damaged there.
         """
-        if (place := self._known.get(digest)) is not None:
-            with suppress(FileNotFoundError):
-                return self.read_from(place, digest, size)
-            self._known.pop(digest, None)
+        if (data := self.read_known(digest, size)) is not None:
+            return data
         for again in (True, False):
             if (place := self._locate(digest)) is None:
                 return None
             try:
-                return self.read_from(place, digest, size)
-            except FileNotFoundError:
-                if not again:  # it was not rewritten between the look into the index and now
-                    raise _damaged(digest, f"is missing, with its pack {place.pack[:16]}") from None
+                data = self.read_from(place, digest, size)
+            except (FileNotFoundError, IntegrityError) as error:
+                # It may have been rewritten between the look into the index and now, or written again since it was
+                # opened; if not, it is damaged.
+                self._opened.pop(place.pack, None)
+                if again:
+                    continue
+                if isinstance(error, IntegrityError):
+                    raise
+                raise _damaged(digest, f"is missing, with its pack {place.pack[:16]}") from None
+            else:
+                self._learn(place.pack)
+                return data
         return None
+
+    def read_known(self, digest: bytes, size: int) -> memoryview | None:
+        """Return the bytes of a blob if they are where they are known to be, without asking the index."""
+        place = self._following.get(digest) or self._known.get(digest)
+        if place is None:
+            return None
+        try:
+            return self.read_from(place, digest, size)
+        except (FileNotFoundError, IntegrityError):  # rewritten, collected, or put again because it was damaged
+            self._following.pop(digest, None)
+            self._known.pop(digest, None)
+            return None
+
+    def _learn(self, pack: str) -> None:
+        """Ask for all places of a pack that is asked for often, once."""
+        self._asked[pack] += 1
+        if self._asked[pack] == _ASKED and len(self._known) + PACK_RECORDS <= _KNOWN:
+            self._known.update(self._places(pack))
 
     def read_from(self, place: Place, digest: bytes, size: int) -> memoryview:
         """Return the bytes of a blob at a place.
@@ -261,16 +302,16 @@ class PackFiles:
         """
         data = self._file(place.pack).read(RECORD_BYTES + size + RECORD_BYTES, place.offset - RECORD_BYTES)
         body = memoryview(data)[RECORD_BYTES : RECORD_BYTES + size]
-        if len(body) < size:
+        if len(data) < RECORD_BYTES + size:
             raise _damaged(digest, f"is cut off, as its pack {place.pack[:16]} ends early")
         if not _is_header(data, digest, size) and hashlib.sha256(body).digest() != digest:
             raise _damaged(digest, f"has other bytes than its name says, in pack {place.pack[:16]}")
         if len(data) == 2 * RECORD_BYTES + size:
             magic, following, _ = _RECORD.unpack_from(data, RECORD_BYTES + size)
             if magic == _MAGIC:
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[following] = Place(place.pack, place.offset + size + RECORD_BYTES)
+                if len(self._following) >= PACK_RECORDS:
+                    self._following.clear()
+                self._following[following] = Place(place.pack, place.offset + size + RECORD_BYTES)
         return body
 
     def _file(self, name: str) -> _PackFile:
@@ -309,6 +350,8 @@ class PackFiles:
         """Let go of the files; who is still reading one keeps it open."""
         self._opened.clear()
         self._known.clear()
+        self._following.clear()
+        self._asked.clear()
 
 
 def _is_header(data: bytes, digest: bytes, size: int) -> bool:
