@@ -53,22 +53,26 @@ class Batch:
     """Bodies that are read and hashed by several threads, each once; nothing has a name before `publish`.
 
     Memory holds a few pieces of small bodies; packs and files are in the scratch folder. What the store has already is
-    left out, and looked for again in the transaction that publishes the rest. Use it in a `with` block, whose end
-    removes what was not published.
+    left out, and looked for again in the transaction that publishes the rest. The same goes for large files, which get
+    their names in transactions of their own where they are many, so that other writers need not wait for all of them.
+    Use it in a `with` block, whose end removes what was not published.
 
     Args:
         store: Where they go.
         reflink: Share disk blocks with large files where the file system can.
+
+    Attributes:
+        seen: Digests of all that was taken; the store holds them whole in the transaction of `publish`.
     """
 
     def __init__(self, store: "OpenStore", *, reflink: bool = False) -> None:
         self._store = store
         self._blobs: BlobFiles = store.blobs
         self._reflink = reflink
-        self._seen: set[bytes] = set()
+        self.seen: set[bytes] = set()
         self._relied: dict[bytes, tuple[int, _Source]] = {}
         self._few: list[_Small] = []
-        self._drafts: list[Draft] = []
+        self._drafts: list[tuple[Draft, _Source]] = []
         self._packs: list[PackDraft] = []
         self._finished: list[Future[PackDraft]] = []
         self._threads = ThreadPoolExecutor(_THREADS)
@@ -82,7 +86,7 @@ class Batch:
     ) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._finisher.shutdown()
-        for draft in (*self._drafts, *self._packs):
+        for draft in (*(draft for draft, _ in self._drafts), *self._packs):
             draft.discard()
 
     def take(self, sources: Sequence[_Source]) -> list[tuple[bytes, int]]:
@@ -146,10 +150,10 @@ class Batch:
         """Leave out what was seen or is in the store; the rest waits for `publish`."""
         unseen: dict[bytes, tuple[_Small | Draft, _Source]] = {}
         for source, found in zip(sources, piece, strict=True):
-            if found.digest in self._seen:
+            if found.digest in self.seen:
                 _drop(found)
             else:
-                self._seen.add(found.digest)
+                self.seen.add(found.digest)
                 unseen[found.digest] = (found, source)
         with self._store.db.read() as db:
             held = self._store.held(db, {digest: _size(found) for digest, (found, _) in unseen.items()})
@@ -157,10 +161,10 @@ class Batch:
             found, source = unseen.pop(digest)
             self._relied[digest] = (_size(found), source)
             _drop(found)
-        new = [found for found, _ in unseen.values()]
-        self._drafts += (found for found in new if isinstance(found, Draft))
-        self._gather(found for found in new if isinstance(found, _Small))
+        self._drafts += ((found, source) for found, source in unseen.values() if isinstance(found, Draft))
+        self._gather(found for found, _ in unseen.values() if isinstance(found, _Small))
         if len(self._drafts) >= _FILES:
+            self._relied |= {draft.digest: (draft.size, source) for draft, source in self._drafts}
             with self._store.db.write(durable=False) as db:
                 self._publish_files(db)
 
@@ -180,7 +184,7 @@ class Batch:
 
     def _finish(self) -> None:
         for found in self._few:
-            self._drafts.append(self._blobs.draft_of(found.data))
+            self._drafts.append((self._blobs.draft_of(found.data), found.data))
         self._few = []
         for pack in self._packs[len(self._finished) :]:
             self._finished.append(self._finisher.submit(pack.finish))
@@ -201,7 +205,7 @@ class Batch:
 
     def _publish_files(self, db: "sqlite3.Connection") -> None:
         drafts, self._drafts = self._drafts, []
-        self._store.publish(db, drafts)
+        self._store.publish(db, [draft for draft, _ in drafts])
 
     def _vanished(self, db: "sqlite3.Connection") -> set[bytes]:
         sizes = {digest: size for digest, (size, _) in self._relied.items()}
@@ -218,7 +222,7 @@ class Batch:
         for digest in gone:
             _, source = self._relied.pop(digest)
             draft = self._blobs.draft_of(source)
-            self._drafts.append(draft)
+            self._drafts.append((draft, source))
             if draft.digest != digest:
                 name = f"{source} changed" if isinstance(source, Path) else "the bytes changed"
                 raise Unavailable(f"{name} while it was put into the store", hint="put it again; nothing was changed")

@@ -169,6 +169,10 @@ class BlobFiles:
         draft.published = True
 
     def has(self, digest: bytes, size: int) -> bool:
+        """Tell whether there is a file of this size under the name, or a pack that the index says has it."""
+        return self.has_file(digest, size) or self._packs.has(digest, size)
+
+    def has_file(self, digest: bytes, size: int) -> bool:
         """Tell whether there is a file of this size under the name."""
         try:
             return os.stat(self._file(digest)).st_size == size  # noqa: PTH116 - once per put

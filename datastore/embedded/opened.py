@@ -195,7 +195,7 @@ class OpenStore:
     def _is_whole(self, row: "_BlobRow", digest: bytes, size: int) -> bool:
         if row.place is not None:
             return self.packs.holds(row.place, size)
-        return (row.durable or row.boot == boot_id()) and self.blobs.has(digest, size)
+        return (row.durable or row.boot == boot_id()) and self.blobs.has_file(digest, size)
 
     def _locate(self, digest: bytes) -> Place | None:
         query = "SELECT p.name, b.offset FROM blobs b JOIN packs p ON p.id = b.pack WHERE b.digest = ?"

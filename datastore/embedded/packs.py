@@ -246,6 +246,11 @@ class PackFiles:
         except FileNotFoundError:
             return False
 
+    def has(self, digest: bytes, size: int) -> bool:
+        """Tell whether the index, as it was committed last, names a pack for a blob, and it is long enough."""
+        place = self._locate(digest)
+        return place is not None and self.holds(place, size)
+
     def read(self, digest: bytes, size: int) -> memoryview | None:
         """Return the bytes of a blob, or None if it is in no pack.
 

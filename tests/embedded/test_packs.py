@@ -464,6 +464,29 @@ def test_what_vanishes_while_it_is_put_again_is_written(store, monkeypatch):
     assert len(loose(store)) == 5
 
 
+def test_large_files_that_vanish_before_the_last_step_are_read_again(store, monkeypatch, tmp_path):
+    monkeypatch.setattr(batch, "_FILES", 2)
+    files = [(tmp_path / str(number), f"in/{number}") for number in range(40)]
+    for number, (path, _) in enumerate(files):
+        path.write_bytes(b"%d" % number * 40_000)
+    original = batch.Batch.take
+
+    def meanwhile(self, sources):
+        taken = original(self, sources)
+        gone = [digest for digest, _ in taken[:7]]
+        forget_rows(store, gone)
+        for digest in gone:
+            store._open().blobs.remove(digest)
+        return taken
+
+    monkeypatch.setattr(batch.Batch, "take", meanwhile)
+    main = store.repo("garments").at("main")
+    main.import_files(files)
+    assert contents(main, "in/") == {key: path.read_bytes() for path, key in files}
+    commit(store.repo("garments"), "main", "All")
+    assert list(store.check()) == []
+
+
 def test_a_file_that_changes_while_what_it_had_vanishes(store, monkeypatch, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(MANY["k/012"])
