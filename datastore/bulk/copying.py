@@ -8,7 +8,7 @@ from typing import Final
 from datastore.bulk.gathering import Failure
 from datastore.bulk.reading import read_objects
 from datastore.calls import Call
-from datastore.errors import IntegrityError
+from datastore.errors import DatastoreError, IntegrityError
 from datastore.provider import Provider, SupportsCopy, SupportsLink, SupportsPutMany, SupportsRequests
 from datastore.threads import fan_out
 from datastore.transfer import carried_attributes, stream_object
@@ -100,12 +100,17 @@ def _in_batches(
     batch: list[_Arrived] = []
     held = 0
     with closing(_arriving(source, [copies[number][0] for number in numbers])) as arriving:
-        for place, data in arriving:
-            batch.append((numbers[place], data))
-            held += len(data)
-            if held >= _BATCH_BYTES or len(batch) >= _BATCH:
-                yield from _put_many(target, copies, batch)
-                batch, held = [], 0
+        try:
+            for place, data in arriving:
+                batch.append((numbers[place], data))
+                held += len(data)
+                if held >= _BATCH_BYTES or len(batch) >= _BATCH:
+                    full, batch, held = batch, [], 0
+                    yield from _put_many(target, copies, full)
+        except (DatastoreError, OSError):
+            if batch:  # what came before stays: whoever tries again goes on there
+                _put_many(target, copies, batch)
+            raise
     if batch:
         yield from _put_many(target, copies, batch)
 
