@@ -59,6 +59,7 @@ __all__ = [
     "SupportsLink",
     "SupportsMultipart",
     "SupportsPresign",
+    "SupportsPutMany",
     "SupportsRepair",
     "SupportsRepos",
     "SupportsRequests",
@@ -220,6 +221,17 @@ class SupportsImport(Protocol):
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
         """Put each local file under its key, all in one step or none; `reflink` shares disk blocks where possible."""
+        ...
+
+
+@runtime_checkable
+class SupportsPutMany(Protocol):
+    """Takes many small objects in less time than one after the other."""
+
+    def put_many(
+        self, objects: Sequence[tuple[str, bytes, Attributes | None]], *, mode: PutMode = OVERWRITE
+    ) -> Sequence[ObjectInfo]:
+        """Put the bytes under each key with its attributes, all in one step or none; of a key twice, the last one."""
         ...
 
 

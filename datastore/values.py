@@ -280,7 +280,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     """One thing that `check` found wrong.
 
     Attributes:
-        kind: `store`, `ref`, `commit`, `tree`, `blob` or `uncommitted`.
+        kind: `store`, `ref`, `commit`, `tree`, `pack`, `blob` or `uncommitted`.
         id: Name of the object within its kind.
         problem: What is wrong, in words.
         referenced_by: What needs it, as a reader would name it (`garments@main/train.parquet`), where known.

@@ -8,8 +8,8 @@ from typing import Final
 from datastore.bulk.gathering import Failure
 from datastore.bulk.reading import read_objects
 from datastore.calls import Call
-from datastore.errors import IntegrityError
-from datastore.provider import Provider, SupportsCopy, SupportsLink, SupportsRequests
+from datastore.errors import DatastoreError, IntegrityError
+from datastore.provider import Provider, SupportsCopy, SupportsLink, SupportsPutMany, SupportsRequests
 from datastore.threads import fan_out
 from datastore.transfer import carried_attributes, stream_object
 from datastore.values import ObjectInfo, digest_of
@@ -19,6 +19,11 @@ __all__ = ["copy_objects"]
 _SMALL: Final = 1 << 20
 """Bytes up to which an object goes in one request each way, held in memory between them."""
 _IN_FLIGHT: Final = 32
+_TINY: Final = 1 << 16
+"""Bytes up to which objects are gathered for a target that takes many in one step."""
+_BATCH: Final = 8192
+_BATCH_BYTES: Final = 32 << 20
+"""What is held in memory for one step."""
 
 _Arrived = tuple[int, bytes]
 _Copied = tuple[int, int]
@@ -44,14 +49,18 @@ def copy_objects(source: Provider, target: Provider, copies: Sequence[tuple[Obje
         else:
             rest.append(number)
     by_requests = isinstance(source, SupportsRequests) or isinstance(target, SupportsRequests)
-    small = [number for number in rest if by_requests and copies[number][0].size <= _SMALL]
-    yield from _small(source, target, copies, small)
+    limit = _SMALL if by_requests else _TINY if isinstance(target, SupportsPutMany) else -1
+    small = [number for number in rest if copies[number][0].size <= limit]
+    if isinstance(target, SupportsPutMany):
+        yield from _in_batches(source, target, copies, small)
+    else:
+        yield from _small(source, target, copies, small)
 
     def stream(number: int) -> _Copied:
         info, key = copies[number]
         return number, stream_object(source, info.key, target, key).size
 
-    large = [number for number in rest if not (by_requests and copies[number][0].size <= _SMALL)]
+    large = [number for number in rest if copies[number][0].size > limit]
     if large:
         yield from fan_out(stream, large, local=source.capabilities.local and target.capabilities.local)
 
@@ -83,6 +92,37 @@ def _small(
             if info.size != size:
                 raise IntegrityError(f"the copy {info.key!r} is not what was written", hint="copy it again")
             yield number, size
+
+
+def _in_batches(
+    source: Provider, target: SupportsPutMany, copies: Sequence[tuple[ObjectInfo, str]], numbers: Sequence[int]
+) -> Iterator[_Copied]:
+    batch: list[_Arrived] = []
+    held = 0
+    with closing(_arriving(source, [copies[number][0] for number in numbers])) as arriving:
+        try:
+            for place, data in arriving:
+                batch.append((numbers[place], data))
+                held += len(data)
+                if held >= _BATCH_BYTES or len(batch) >= _BATCH:
+                    full, batch, held = batch, [], 0
+                    yield from _put_many(target, copies, full)
+        except (DatastoreError, OSError):
+            if batch:  # what came before stays: whoever tries again goes on there
+                _put_many(target, copies, batch)
+            raise
+    if batch:
+        yield from _put_many(target, copies, batch)
+
+
+def _put_many(
+    target: SupportsPutMany, copies: Sequence[tuple[ObjectInfo, str]], batch: Sequence[_Arrived]
+) -> Iterator[_Copied]:
+    assert isinstance(target, Provider)  # noqa: S101 - it is one, besides
+    target.put_many(
+        [(copies[number][1], data, carried_attributes(copies[number][0], target)) for number, data in batch]
+    )
+    return ((number, len(data)) for number, data in batch)
 
 
 def _put(target: Provider, copies: Sequence[tuple[ObjectInfo, str]], arrived: _Arrived) -> tuple[int, ObjectInfo]:

@@ -1,21 +1,25 @@
-"""Content as files: raw bytes under their sha256, so that a person can rescue data with `cp`."""
+"""Content by its sha256: raw bytes in files of that name, so that a person can rescue data with `cp`, or in packs."""
 
 import contextlib
 import hashlib
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, fsync_file, fsync_files, reflink
-from datastore.errors import DatastoreError, IntegrityError
-from datastore.provider import Body, Bytes
-from datastore.streams import CHUNK, HashingSink, as_bytes, body_chunks
+from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink
+from datastore.embedded.packs import PackFiles
+from datastore.errors import IntegrityError
+from datastore.provider import Body, Bytes, Reader
+from datastore.streams import CHUNK, BytesReader, FileReader, HashingSink, as_bytes, body_chunks, read_at
+from datastore.values import ByteRange, ObjectInfo
 
 __all__ = ["BlobFiles", "Draft"]
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_OTHER_BYTES = "has other bytes than its name says"
 
 
 class Draft:
@@ -78,21 +82,36 @@ class Draft:
 
 
 class BlobFiles:
-    """The folder `blobs/`, two levels deep: `blobs/ab/ab12…`.
+    """The folder `blobs/`, two levels deep: `blobs/ab/ab12…`; behind it the packs, for what has no file of its own.
+
+    What is in a pack according to the index has no file here, so that it need not be asked for what has one.
 
     Args:
         folder: Where the blobs are.
         scratch: Folder for files in the making, on the same file system.
+        packs: The packs.
     """
 
-    def __init__(self, folder: Path, *, scratch: Path) -> None:
+    def __init__(self, folder: Path, *, scratch: Path, packs: PackFiles) -> None:
         self._folder = folder
+        self._root = os.path.join(folder, "")  # noqa: PTH118 - a text
         self._scratch = scratch
+        self._packs = packs
 
     def path(self, digest: bytes) -> Path:
-        """Return where a blob is, or would be."""
+        """Return where the file of a blob is, or would be."""
+        return Path(self._file(digest))
+
+    def _file(self, digest: bytes) -> str:
         name = digest.hex()
-        return self._folder / name[:2] / name
+        return f"{self._root}{name[:2]}{os.sep}{name}"  # a Path takes longer to make than the file to open
+
+    def remove(self, digest: bytes) -> None:
+        """Delete the file of a blob, if there is one."""
+        file = self._file(digest)
+        if os.access(file, os.F_OK):
+            with suppress(FileNotFoundError):
+                os.unlink(file)  # noqa: PTH108 - thousands in a row
 
     def draft(self) -> Draft:
         """Begin a blob."""
@@ -136,22 +155,55 @@ class BlobFiles:
         draft.published = True
 
     def has(self, digest: bytes, size: int) -> bool:
+        """Tell whether there is a file of this size under the name, or a pack that the index says has it."""
+        return self.has_file(digest, size) or self._packs.has(digest, size)
+
+    def has_file(self, digest: bytes, size: int) -> bool:
         """Tell whether there is a file of this size under the name."""
         try:
-            return os.stat(self.path(digest)).st_size == size  # noqa: PTH116 - once per put
+            return os.stat(self._file(digest)).st_size == size  # noqa: PTH116 - once per put
         except FileNotFoundError:
             return False
 
-    def open(self, digest: bytes, size: int) -> int:
-        """Return a descriptor for reading, or raise `IntegrityError` if the blob is gone or has another size."""
-        path = self.path(digest)
+    def reader(self, info: ObjectInfo, digest: bytes, *, range: ByteRange | None = None) -> Reader:
+        """Open the blob that is the content of an object; what becomes of file or pack does not touch an open reader.
+
+        Raises:
+            IntegrityError: The blob is gone, has another size, or is damaged where that is seen at once.
+        """
+        found = self._open(digest, info.size)
+        if isinstance(found, int):
+            return FileReader(info, found, range=range)
+        return BytesReader(info, found, range=range)
+
+    def read_at(self, digest: bytes, size: int, buffer: memoryview, position: int) -> int:
+        """Read from a position of a blob on, and return how many bytes; errors as `reader`."""
+        found = self._open(digest, size)
+        wanted = buffer[: size - position]
+        if not isinstance(found, int):
+            wanted[:] = found[position : position + len(wanted)]
+            return len(wanted)
         try:
-            fd = os.open(path, _READ)
+            return read_at(found, wanted, position)
+        finally:
+            os.close(found)
+
+    def _open(self, digest: bytes, size: int) -> int | memoryview:
+        """Return the descriptor of a blob's file, or its bytes if it is in a pack."""
+        if (data := self._packs.read_known(digest, size)) is not None:
+            return data
+        path = self._file(digest)
+        with disk_errors(self._folder.parent):
+            try:
+                fd = os.open(path, _READ)
+            except FileNotFoundError:
+                if (data := self._packs.read(digest, size)) is not None:
+                    return data
+                try:
+                    fd = os.open(path, _READ)  # it may have been put again meanwhile, as its pack was damaged
+                except FileNotFoundError:
+                    raise _damaged(digest, "is missing") from None
             found = os.fstat(fd).st_size
-        except FileNotFoundError:
-            raise _damaged(digest, "is missing") from None
-        except OSError as error:
-            raise disk_error(self._folder.parent, error) from error
         if found != size:
             os.close(fd)
             raise _damaged(digest, f"has {found} bytes instead of {size}")
@@ -187,22 +239,23 @@ class BlobFiles:
     def problem(self, digest: bytes, size: int, *, deep: bool) -> str | None:
         """Say what is wrong with a blob, or None; `deep` reads all of it."""
         try:
-            fd = self.open(digest, size)
-        except IntegrityError as error:
-            return error.message.partition(" ")[2].partition(" ")[2]
-        except DatastoreError as error:
-            return f"cannot be read: {error.message}"
-        try:
-            if not deep:
-                return None
-            found = hashlib.sha256()
-            while chunk := os.read(fd, CHUNK):
-                found.update(chunk)
-            return None if found.digest() == digest else "has other bytes than its name says"
+            found = os.stat(self._file(digest)).st_size  # noqa: PTH116 - once per blob
+        except FileNotFoundError:
+            try:
+                return self._packs.problem(digest, size, deep=deep)
+            except KeyError:
+                return "is missing"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        finally:
-            os.close(fd)
+        if found != size:
+            return f"has {found} bytes instead of {size}"
+        if not deep:
+            return None
+        try:
+            with os.fdopen(os.open(self._file(digest), _READ), "rb", buffering=0) as file:
+                return None if hashlib.file_digest(file, "sha256").digest() == digest else _OTHER_BYTES
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
 
 
 def _damaged(digest: bytes, what: str) -> IntegrityError:

@@ -3,7 +3,6 @@
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from datastore import listing
 from datastore.embedded import refs, staging
+from datastore.embedded.batch import Batch, Vanished
 from datastore.embedded.blobs import Draft
 from datastore.embedded.content import entry_of, info_of, open_entry, retyped
 from datastore.embedded.links import link_entry
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedRef"]
 
-_IMPORT_THREADS = 8
-_IMPORT_BATCH = 256
 _HINTS = 1000
 
 
@@ -212,7 +210,9 @@ class EmbeddedRef:
             raise Forbidden(message, hint="write to a branch of your own and merge it")
         return view
 
-    def stage(self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = ()) -> Sequence[ObjectInfo]:
+    def stage(
+        self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = (), batch: Batch | None = None
+    ) -> Sequence[ObjectInfo]:
         """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay."""
         self._store.require_writable()  # before the gate, whose lock file is written to
         with ExitStack() as cleanup:
@@ -224,6 +224,8 @@ class EmbeddedRef:
                 assert branch is not None  # noqa: S101 - _writable has seen to it
                 to_stage, to_unstage, infos = self._decided(db, view, branch, edits, mode)
                 self._store.publish(db, list(drafts))
+                if batch is not None:
+                    batch.publish(db)
                 if to_stage:
                     staging.stage(db, branch.token, to_stage)
                 if to_unstage:
@@ -291,27 +293,36 @@ class EmbeddedRef:
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
         """Put many local files, read and hashed by several threads; all are staged in one transaction, or none."""
-        for _, key in files:
+        bodies = [(key, path, None) for path, key in files]
+        return self._put_bodies(bodies, mode=OVERWRITE, reflink=reflink)
+
+    def put_many(
+        self, objects: Sequence[tuple[str, bytes, Attributes | None]], *, mode: PutMode = OVERWRITE
+    ) -> Sequence[ObjectInfo]:
+        """Stage many objects, in one transaction."""
+        return self._put_bodies(objects, mode=mode)
+
+    def _put_bodies(
+        self, bodies: Sequence[tuple[str, Path | bytes, Attributes | None]], *, mode: PutMode, reflink: bool = False
+    ) -> Sequence[ObjectInfo]:
+        for key, _, attributes in bodies:
             check_key(key)
+            if attributes is not None:
+                check_metadata(attributes.metadata)
         with self._store.db.snapshot() as db:
             self._writable(db)
-        draft_of = partial(self._store.blobs.draft_of, reflink=reflink)
-        edits: Edits = {}
-        with ThreadPoolExecutor(_IMPORT_THREADS) as pool:
-            for at in range(0, len(files), _IMPORT_BATCH):
-                batch = files[at : at + _IMPORT_BATCH]
-                drafts: list[Draft] = []
+        with Batch(self._store, reflink=reflink) as batch:
+            taken = batch.take([body for _, body, _ in bodies])
+            now = self._store.clock()
+            edits: Edits = {
+                key: entry_of(key, digest, size, modified_us=now, attributes=attributes)
+                for (key, _, attributes), (digest, size) in zip(bodies, taken, strict=True)
+            }
+            while True:
                 try:
-                    drafts.extend(pool.map(draft_of, [path for path, _ in batch]))
-                    now = self._store.clock()
-                    for draft, (_, key) in zip(drafts, batch, strict=True):
-                        edits[key] = entry_of(key, draft.digest, draft.size, modified_us=now, attributes=None)
-                    with self._store.db.write(durable=False) as db:
-                        self._store.publish(db, drafts)
-                finally:
-                    for draft in drafts:
-                        draft.discard()
-        return self.stage(edits)
+                    return self.stage(edits, mode=mode, batch=batch)
+                except Vanished:  # what is read anew is no more relied on, so this comes to an end
+                    batch.regain()
 
     def close(self) -> None:
         """Nothing to let go of: the store is shared."""

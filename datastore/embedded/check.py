@@ -38,6 +38,9 @@ def check_store(store: OpenStore, *, deep: bool, only: str | None = None) -> Ite
                 *journal_problems(store.layout),
                 *refs_problems(store.layout, db, epoch_now=store.epoch),
             ]
+            packs = [name for (name,) in db.execute("SELECT name FROM packs ORDER BY name").fetchall()]
+        damaged = [name for name in packs if not store.packs.has_header(name)]
+        findings += [Problem(kind="pack", id=name, problem="does not begin as a pack does") for name in damaged]
         yield from findings if only is None else ()
         checker = _Checker(store, deep=deep)
         for number, name in repos:

@@ -1,6 +1,5 @@
 """From an entry of a tree to what people see of it and to its bytes."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
@@ -15,7 +14,7 @@ from datastore.embedded.nodes import BLOB, CHUNKS, ERASED, EXTERNAL, Entry
 from datastore.errors import Erased, IntegrityError
 from datastore.names import content_type_of
 from datastore.provider import Reader
-from datastore.streams import FileReader, PositionedReader, read_at
+from datastore.streams import PositionedReader
 from datastore.values import Attributes, ByteRange, Digest, ObjectInfo
 
 __all__ = ["blobs_of", "chunks_of", "entry_of", "info_of", "open_entry", "retyped"]
@@ -94,7 +93,7 @@ def open_entry(
         IntegrityError: A blob is missing or has the wrong size; the source of a link is not what was linked.
     """
     if entry.kind == BLOB:
-        return FileReader(info, blobs.open(entry.digest, entry.size), range=range)
+        return blobs.reader(info, entry.digest, range=range)
     if entry.kind == CHUNKS:
         return ChunksReader(info, blobs, chunks_of(entry), range=range)
     if entry.kind == ERASED:
@@ -129,8 +128,4 @@ class ChunksReader(PositionedReader):
         at = bisect_right(self._starts, self._offset + position) - 1
         digest, size = self._chunks[at]
         inside = self._offset + position - self._starts[at]
-        fd = self._blobs.open(digest, size)
-        try:
-            return read_at(fd, buffer[: size - inside], inside)
-        finally:
-            os.close(fd)
+        return self._blobs.read_at(digest, size, buffer, inside)

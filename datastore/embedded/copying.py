@@ -12,8 +12,8 @@ from datastore.embedded.durable import fsync_directory, fsync_files, reflink
 __all__ = ["copy_objects"]
 
 _BATCH = 256
-_FOLDERS = ("blobs", "trees", "commits")
-"""What never changes once it has its name. Packs are files of this kind, too."""
+_FOLDERS = ("blobs", "packs", "trees", "commits")
+"""What never changes once it has its name."""
 
 
 def copy_objects(source: Path, target: Path) -> tuple[int, int]:
@@ -31,7 +31,9 @@ def copy_objects(source: Path, target: Path) -> tuple[int, int]:
 
 def _missing(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     for name in _FOLDERS:
-        pending = [(source / name, target / name)]
+        pending = (
+            [(source / name, target / name)] if (source / name).is_dir() else []
+        )  # packs/ comes with the first one
         while pending:
             here, there = pending.pop()
             if not there.is_dir():

@@ -16,7 +16,8 @@ from datastore.embedded import forking
 from datastore.embedded.durable import disk_error
 from datastore.embedded.gate import Gate
 from datastore.embedded.readonly import Mode, reading, stamp_of, writing
-from datastore.embedded.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from datastore.embedded.schema import APPLICATION_ID, INDEXES, SCHEMA, SCHEMA_VERSION
+from datastore.embedded.upgrade import seen_as_current, upgrade, version_of
 from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, Unavailable
 
 __all__ = ["Database", "index_errors"]
@@ -62,6 +63,7 @@ class Database:
         self._lock = threading.Lock()
         self._idle: list[tuple[Mode, sqlite3.Connection]] = []
         self._lent_now = 0
+        self._is_current = read_only
         _open.add(self)
 
     @staticmethod
@@ -72,7 +74,7 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {INDEXES}")
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
                 connection.execute("INSERT OR IGNORE INTO store (one, store_id) VALUES (1, ?)", (store_id,))
@@ -83,12 +85,14 @@ class Database:
     @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
         """Lend a connection for single statements, each its own snapshot; fetch everything before leaving the block."""
+        self._bring_up_to_date()
         with self._lent() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Generator[sqlite3.Connection]:
         """Lend a connection on which all statements see one state; fetch everything before leaving the block."""
+        self._bring_up_to_date()
         with self._lent("BEGIN") as connection:
             yield connection
 
@@ -101,6 +105,7 @@ class Database:
                 survives the death of the process.
             then: Called after the commit, still under the gate.
         """
+        self._bring_up_to_date()
         owner = os.getpid()
         with self._gate.held():
             level = "PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL"
@@ -115,6 +120,17 @@ class Database:
             with contextlib.suppress(DatastoreError, OSError):
                 if self._wal_size() > _CHECKPOINT_BYTES:
                     self._checkpoint()
+
+    def _bring_up_to_date(self) -> None:
+        """Upgrade an index that an older version of this program wrote, before anything else is done with it."""
+        if self._is_current:
+            return
+        with self._lent() as connection:
+            version = version_of(connection)
+        if version < SCHEMA_VERSION:
+            with self._gate.held(), self._lent() as connection:
+                upgrade(connection, self._path)
+        self._is_current = True
 
     @contextmanager
     def _lent(self, *begin: str) -> Generator[sqlite3.Connection]:
@@ -208,6 +224,8 @@ class Database:
             settings = _SETTINGS[1:] if self._read_only else _SETTINGS
             for statement in (*settings, *(_FULL_FSYNC if sys.platform == "darwin" else ())):
                 connection.execute(statement)
+            if self._read_only:
+                seen_as_current(connection)
         except BaseException:
             connection.close()
             raise
@@ -215,8 +233,8 @@ class Database:
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application == APPLICATION_ID and version == SCHEMA_VERSION:
+        version = version_of(connection)
+        if application == APPLICATION_ID and 1 <= version <= SCHEMA_VERSION:
             return
         if application == APPLICATION_ID and version > SCHEMA_VERSION:
             message = f"the store {self._path.parent} has index version {version}; this program knows {SCHEMA_VERSION}"

@@ -1,6 +1,7 @@
 """Good copies of objects that a store has lost: from its own index, or from another store."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -42,16 +43,28 @@ def _name(other: OpenStore) -> str:
 def _fetch_blob(store: OpenStore, digest: bytes, other: OpenStore | None) -> str | None:
     if other is None:
         return None
-    # A blob that the other store has in a pack is read from there, when there are packs.
-    draft = store.blobs.draft_of(other.blobs.path(digest))
+    draft = store.blobs.draft_of(_body_of(other, digest))
     if draft.digest != digest:
         draft.discard()
         return None
     with store.db.write(durable=True) as db:
+        db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))  # it may lead into a pack that is damaged
         store.publish(db, [draft])
         store.blobs.sync([digest])
         store.mark_durable(db, [digest])
     return _name(other)
+
+
+def _body_of(other: OpenStore, digest: bytes) -> Path | bytes:
+    path = other.blobs.path(digest)
+    if path.exists():
+        return path
+    with other.db.read() as db:
+        row = db.execute("SELECT size FROM blobs WHERE digest = ?", (digest,)).fetchone()
+    data = None if row is None else other.packs.read(digest, row[0])
+    if data is None:
+        raise KeyError(digest)
+    return bytes(data)
 
 
 def _fetch_node(store: OpenStore, node_id: str, other: OpenStore | None) -> str | None:

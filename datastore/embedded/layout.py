@@ -20,7 +20,8 @@ __all__ = ["FORMAT", "Layout", "StoreConfig", "fields_missing"]
 
 FORMAT = 1
 _FOLDERS = ("blobs", "trees", "commits", "tmp", "locks")
-_OURS = {*_FOLDERS, "config.json", "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-journal", "refs.journal"}
+_INDEX = ("meta.db", "meta.db-wal", "meta.db-shm", "meta.db-journal")
+_OURS = {*_FOLDERS, *_INDEX, "packs", "backups", "config.json", "refs.journal"}
 
 
 class StoreConfig(Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ class Layout:
     config.json   format, store_id; written last, so that a folder without it is no store yet
     meta.db       SQLite: refs, staging, index of commits and blobs
     blobs/ab/…    content, raw, named by sha256
+    packs/        many small blobs in one file each; made with the first pack
     trees/…       nodes of committed trees, zstd
     commits/…     commits, JSON
     refs.journal  every change of a ref, one JSON line each
@@ -82,6 +84,7 @@ class Layout:
         self.config = root / "config.json"
         self.index = root / "meta.db"
         self.blobs = root / "blobs"
+        self.packs = root / "packs"
         self.trees = root / "trees"
         self.commits = root / "commits"
         self.journal = root / "refs.journal"
@@ -108,7 +111,8 @@ class Layout:
 
     def _remains(self) -> list[str]:
         """What only a store has that was whole once: it begins with a commit."""
-        found = [path.name for path in (self.blobs, self.trees, self.commits) if path.is_dir() and any(path.iterdir())]
+        folders = (self.blobs, self.packs, self.trees, self.commits)
+        found = [path.name for path in folders if path.is_dir() and any(path.iterdir())]
         return found + [path.name for path in (self.journal,) if path.exists()]
 
     def read(self) -> StoreConfig:

@@ -3,10 +3,12 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from datastore.embedded import commits, refs
 from datastore.embedded.blobs import BlobFiles, Draft
@@ -18,6 +20,7 @@ from datastore.embedded.gate import Gate
 from datastore.embedded.journal import Journal
 from datastore.embedded.layout import Layout
 from datastore.embedded.objects import Drafts, ObjectFiles
+from datastore.embedded.packs import PackDraft, PackFiles, Place
 from datastore.embedded.trees import Trees
 from datastore.errors import Forbidden, IntegrityError, Unavailable
 from datastore.values import CommitInfo
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenStore", "now_us"]
 
 _CACHED_COMMITS = 10_000
+_QUERIED = 500
 
 
 def _reopened(root: Path, read_only: bool, store_id: str) -> "OpenStore":  # noqa: FBT001 - called by pickle
@@ -65,7 +69,8 @@ class OpenStore:
             require_local(layout.root)
         self.clock = clock
         self.db = Database(layout.index, gate=Gate(layout.gate), read_only=self.read_only)
-        self.blobs = BlobFiles(layout.blobs, scratch=layout.scratch)
+        self.packs = PackFiles(layout.packs, scratch=layout.scratch, locate=self._locate, places=self._places)
+        self.blobs = BlobFiles(layout.blobs, scratch=layout.scratch, packs=self.packs)
         self.node_files = ObjectFiles(layout.trees, scratch=layout.scratch)
         self.commit_files = ObjectFiles(layout.commits, scratch=layout.scratch)
         self.trees = Trees(Drafts(self.node_files))
@@ -146,18 +151,67 @@ class OpenStore:
         Check, name and the staged row that needs the blob are one transaction, which `collect` is ordered against: a
         blob cannot go between the check and the row. A file that went missing, or is short, is written anew.
         """
-        boot = boot_id()
         for draft in drafts:
-            row = db.execute("SELECT durable, boot FROM blobs WHERE digest = ?", (draft.digest,)).fetchone()
-            durable, known = (row[0], row[0] or row[1] == boot) if row is not None else (0, False)
-            if known and self.blobs.has(draft.digest, draft.size):
+            row = _blob_rows(db, [draft.digest]).get(draft.digest)
+            if row is not None and self._is_whole(row, draft.digest, draft.size):
                 draft.discard()
                 continue
             self.blobs.publish(draft)
+            durable = row.durable if row is not None else 0
             if durable:
                 self.blobs.sync([draft.digest])
-            values = (draft.digest, draft.size, durable, boot)
+            values = (draft.digest, draft.size, durable, boot_id())
             db.execute("INSERT OR REPLACE INTO blobs (digest, size, durable, boot) VALUES (?, ?, ?, ?)", values)
+
+    def publish_pack(self, db: sqlite3.Connection, draft: PackDraft) -> None:
+        """Give a pack its name within a write transaction, and its rows to the blobs that are not there already."""
+        pack = self.name_pack(db, draft)
+        known = _blob_rows(db, [digest for digest, _, _ in draft.rows])
+        rows: list[tuple[bytes, int, int, int]] = []
+        for digest, offset, size in draft.rows:
+            row = known.get(digest)
+            if row is None:
+                # A file without a row is what a crash left of a put that nobody was told of. It would be read first.
+                self.blobs.remove(digest)
+            elif self._is_whole(row, digest, size):
+                continue
+            elif row.place is None:  # its file may be torn, and is replaced as a whole
+                self.publish(db, [self.blobs.draft_of(draft.read(offset, size))])
+                continue
+            rows.append((digest, size, pack, offset))
+        query = "INSERT OR REPLACE INTO blobs (digest, size, durable, boot, pack, offset) VALUES (?, ?, 1, '', ?, ?)"
+        db.executemany(query, sorted(rows))
+
+    def name_pack(self, db: sqlite3.Connection, draft: PackDraft) -> int:
+        """Give a pack its name within a write transaction, and return the number of its row."""
+        self.packs.publish(draft)
+        query = "INSERT INTO packs (name, size) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET size = excluded.size"
+        return int(db.execute(f"{query} RETURNING id", (draft.name, draft.size)).fetchone()[0])
+
+    def has_blob(self, db: sqlite3.Connection, digest: bytes, size: int) -> bool:
+        """Tell whether the store is known to hold a blob whole, as a file or in a pack, as a transaction sees it."""
+        return bool(self.held(db, {digest: size}))
+
+    def held(self, db: sqlite3.Connection, sizes: Mapping[bytes, int]) -> set[bytes]:
+        """Return which of these blobs the store is known to hold whole; they are given by digest, with their sizes."""
+        known = _blob_rows(db, list(sizes))
+        return {digest for digest, row in known.items() if self._is_whole(row, digest, sizes[digest])}
+
+    def _is_whole(self, row: "_BlobRow", digest: bytes, size: int) -> bool:
+        if row.place is not None:
+            return self.packs.holds(row.place, size)
+        return (row.durable or row.boot == boot_id()) and self.blobs.has_file(digest, size)
+
+    def _locate(self, digest: bytes) -> Place | None:
+        query = "SELECT p.name, b.offset FROM blobs b JOIN packs p ON p.id = b.pack WHERE b.digest = ?"
+        with self.db.read() as db:
+            row = db.execute(query, (digest,)).fetchone()
+        return None if row is None else Place(*row)
+
+    def _places(self, pack: str) -> Mapping[bytes, Place]:
+        query = "SELECT b.digest, b.offset FROM packs p JOIN blobs b ON b.pack = p.id WHERE p.name = ?"
+        with self.db.read() as db:
+            return {digest: Place(pack, offset) for digest, offset in db.execute(query, (pack,))}
 
     def make_durable(self, digests: set[bytes]) -> list[bytes]:
         """Make blobs survive power loss; return those that were not known to, for `mark_durable`.
@@ -199,5 +253,25 @@ class OpenStore:
         db.executemany("UPDATE blobs SET durable = 1 WHERE digest = ?", [(digest,) for digest in digests])
 
     def close(self) -> None:
-        """Close the index; the next verb opens it again."""
+        """Close index and packs; the next verb opens them again."""
+        self.packs.close()
         self.db.close()
+
+
+class _BlobRow(Struct, frozen=True):
+    durable: bool
+    boot: str
+    place: Place | None
+
+
+def _blob_rows(db: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, _BlobRow]:
+    found: dict[bytes, _BlobRow] = {}
+    for at in range(0, len(digests), _QUERIED):
+        some = digests[at : at + _QUERIED]
+        query = f"""
+            SELECT b.digest, b.durable, b.boot, p.name, b.offset FROM blobs b LEFT JOIN packs p ON p.id = b.pack
+            WHERE b.digest IN ({", ".join("?" * len(some))})
+        """  # noqa: S608 - question marks
+        for digest, durable, boot, pack, offset in db.execute(query, some):
+            found[digest] = _BlobRow(bool(durable), boot, None if pack is None else Place(pack, offset))
+    return found

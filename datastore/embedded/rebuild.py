@@ -10,17 +10,17 @@ from datastore.embedded.database import Database, index_errors
 from datastore.embedded.durable import fsync_file
 from datastore.embedded.gather import Gathered, object_ids
 from datastore.embedded.layout import Layout
+from datastore.embedded.packs import scan
 from datastore.embedded.replay import RepoRefs
 
-__all__ = ["blob_sizes", "write_index"]
+__all__ = ["write_index"]
 
 
-def blob_sizes(layout: Layout) -> Iterator[tuple[bytes, int]]:
-    """Yield (digest, bytes) of every blob that is there. Sizes only: `repair` hashes them when the index stands."""
+def _blob_files(layout: Layout) -> Iterator[tuple[bytes, int]]:
+    """Yield (digest, bytes) of every blob with a file. Sizes only: `repair` hashes them when the index stands."""
     for shelf in sorted(layout.blobs.iterdir()) if layout.blobs.is_dir() else ():
         for name in object_ids(shelf):
             yield bytes.fromhex(name), (shelf / name).stat().st_size
-    # The blobs of the packs come here, by a rescan of packs/*.pack: digest and length of each record.
 
 
 def write_index(path: Path, gathered: Gathered, layout: Layout, *, store_id: str, first_token: int) -> None:
@@ -42,10 +42,21 @@ def write_index(path: Path, gathered: Gathered, layout: Layout, *, store_id: str
             _write_repo(db, name, repo, gathered)
         # Nobody knows which of them were synced: a put writes them anew, a commit reads them before it relies on them.
         query = "INSERT INTO blobs (digest, size, durable, boot) VALUES (?, ?, 0, '')"
-        db.executemany(query, blob_sizes(layout))
+        db.executemany(query, _blob_files(layout))
+        _write_packs(db, layout)
         db.execute("COMMIT")
     with index_errors(path), path.open("rb+") as file:
         fsync_file(file.fileno())
+
+
+def _write_packs(db: sqlite3.Connection, layout: Layout) -> None:
+    """Index what a scan of the packs finds; a blob that has a file of its own is read from there."""
+    for path in sorted(layout.packs.glob("*.pack")):
+        query = "INSERT INTO packs (name, size) VALUES (?, ?) RETURNING id"
+        pack = int(db.execute(query, (path.stem, path.stat().st_size)).fetchone()[0])
+        rows = ((record.digest, record.size, pack, record.offset) for record in scan(path))
+        query = "INSERT OR IGNORE INTO blobs (digest, size, durable, boot, pack, offset) VALUES (?, ?, 1, '', ?, ?)"
+        db.executemany(query, rows)
 
 
 def _write_repo(db: sqlite3.Connection, name: str, repo: RepoRefs, gathered: Gathered) -> None:

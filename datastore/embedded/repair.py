@@ -70,6 +70,8 @@ def _look(store: OpenStore) -> Iterator[Repaired]:
     """Tell what `_mend` would do, as far as that can be seen beforehand."""
     for file in damaged_files(store.layout):
         yield Repaired(kind=file.kind, id=file.id, problem=file.problem, done="would be moved to quarantine/")
+    for digest, problem in _damaged_in_packs(store):
+        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done="would count as missing")
     for problem in check_store(store, deep=False):
         yield _of(problem, "would be taken from another store, if one is named that has it")
     with store.db.snapshot() as db:
@@ -81,6 +83,10 @@ def _mend(store: OpenStore, other: OpenStore | None) -> Iterator[Repaired]:
     for file in damaged_files(store.layout):
         if (done := _set_aside(store, file)) is not None:
             yield Repaired(kind=file.kind, id=file.id, problem=file.problem, done=done)
+    for digest, problem in _damaged_in_packs(store):
+        with store.db.write(durable=True) as db:
+            db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done="counts as missing; its pack stays")
     yield from _fetch_all(store, other)
     with store.db.write(durable=True) as db:
         epoch = refs.current_epoch(db)
@@ -89,6 +95,19 @@ def _mend(store: OpenStore, other: OpenStore | None) -> Iterator[Repaired]:
             store.journal.append_snapshot(epoch, refs.snapshot(db), store_id=store.id)
     if problem:
         yield Repaired(kind="journal", id="refs.journal", problem=problem, done="got a snapshot of all refs")
+
+
+def _damaged_in_packs(store: OpenStore) -> Iterator[tuple[bytes, str]]:
+    """Hash every blob that is in a pack, and yield (digest, what is wrong) of those that are not as they were."""
+    with store.db.read() as db:
+        rows = db.execute("SELECT digest, size FROM blobs WHERE pack IS NOT NULL").fetchall()
+    for digest, size in rows:
+        try:
+            problem = store.packs.problem(digest, size, deep=True)
+        except KeyError:  # put anew or collected meanwhile
+            continue
+        if problem is not None:
+            yield digest, problem
 
 
 def _of(problem: Problem, done: str) -> Repaired:

@@ -1,9 +1,9 @@
 """The index's tables: what each holds, and who may rebuild it from what."""
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION"]
+__all__ = ["ADDED_COLUMNS", "APPLICATION_ID", "INDEXES", "SCHEMA", "SCHEMA_VERSION"]
 
 APPLICATION_ID = 0x64737431  # "dst1"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 -- One row. `seq` numbers staged rows, `token` hands out staging areas, `epoch` counts changes of refs.
@@ -43,9 +43,21 @@ CREATE TABLE IF NOT EXISTS staging (
     modified INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', metadata TEXT NOT NULL DEFAULT '',
     kind INTEGER NOT NULL DEFAULT 0, extra TEXT NOT NULL DEFAULT '', PRIMARY KEY (token, key)
 ) WITHOUT ROWID;
--- Files in blobs/. A put skips writing if the row is durable, or of this `boot` of the machine: what an earlier one
--- wrote without a sync may be torn.
+-- Where content is: a file in blobs/, or from `offset` on in a pack. A put skips writing if the row is durable, or of
+-- this `boot` of the machine: what an earlier one wrote without a sync may be torn. What is in a pack is durable.
 CREATE TABLE IF NOT EXISTS blobs (
-    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, durable INTEGER NOT NULL, boot TEXT NOT NULL
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, durable INTEGER NOT NULL, boot TEXT NOT NULL,
+    pack INTEGER, offset INTEGER
 ) WITHOUT ROWID;
+-- Files in packs/. The rows of a pack come with it, in one transaction, and can only become fewer after that.
+CREATE TABLE IF NOT EXISTS packs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL
+);
+"""
+
+ADDED_COLUMNS = {2: ("blobs.pack INTEGER", "blobs.offset INTEGER")}
+"""By the version that brought them: columns of tables that were there before."""
+
+INDEXES = """
+CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset, size) WHERE pack IS NOT NULL;
 """

@@ -17,7 +17,7 @@ from datastore.fs.paths import IsPrefix, strip
 from datastore.fs.reading import Reading
 from datastore.fs.sending import attributes_of, put_mode, send
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsImport
+from datastore.provider import SupportsImport, SupportsPutMany
 from datastore.threads import fan_out
 from datastore.values import OVERWRITE, PutMode
 
@@ -48,10 +48,21 @@ class Writing(Reading):
         items = path if isinstance(path, Mapping) else {path: value}
         if len(items) > 1:
             wanted = [(data if isinstance(data, bytes) else bytes(data), name) for name, data in items.items()]
-            if send(self._view, wanted, callback=DEFAULT_CALLBACK, options=kwargs):
+            if send(self._view, wanted, callback=DEFAULT_CALLBACK, options=kwargs) or self._put_many(wanted, kwargs):
                 return
         for _ in fan_out(lambda one: self.pipe_file(*one, **kwargs), items.items(), local=self._local(items)):
             pass
+
+    def _put_many(self, wanted: Sequence[tuple[bytes, str]], options: Mapping[str, Any]) -> bool:
+        places = [self._view.object(strip(path), live=True) for _, path in wanted]
+        provider = places[0].provider
+        if not isinstance(provider, SupportsPutMany) or len({place.same[:2] for place in places}) > 1:
+            return False
+        attributes = attributes_of(options)
+        objects = [(place.key, data, attributes) for (data, _), place in zip(wanted, places, strict=True)]
+        provider.put_many(objects, mode=put_mode(options.get("mode", OVERWRITE)))
+        self._view.wrote(places[0])
+        return True
 
     def put_file(
         self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **kwargs: Any

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from datastore.errors import NotFound, NothingToCommit, ValidationError
-from datastore.provider import Provider, SupportsCopy, SupportsImport, SupportsLink, SupportsVersioning
+from datastore.errors import AlreadyExists, NotFound, NothingToCommit, ValidationError
+from datastore.provider import (
+    Provider,
+    SupportsCopy,
+    SupportsImport,
+    SupportsLink,
+    SupportsPutMany,
+    SupportsVersioning,
+)
 from datastore.testing.versioning_tools import (
     JSON,
     NOTED,
@@ -20,6 +27,7 @@ from datastore.testing.versioning_tools import (
     staged,
     write,
 )
+from datastore.values import CREATE
 
 __all__ = ["ChangesExam"]
 
@@ -298,6 +306,25 @@ class ChangesExam:
         infos = main.import_files(files)
         assert {info.key: info.content_type for info in infos} == {key: "text/plain" for _, key in files}
         assert contents(main) == {key: b"%d" % number for number, (_, key) in enumerate(files)}
+
+    def test_many_are_put_in_one_step_or_none(self, versioned: SupportsVersioning) -> None:
+        main = versioned.at("main")
+        if not isinstance(main, SupportsPutMany):
+            pytest.skip("this provider puts one object at a time")
+        many = {f"many/{number:03}.txt": b"%d" % number * 10 for number in range(100)}
+        objects = [(key, data, NOTED) for key, data in many.items()]
+        main.put("many/050.txt", b"there")
+        with pytest.raises(AlreadyExists):
+            main.put_many(objects, mode=CREATE)
+        with pytest.raises(ValidationError):
+            main.put_many([*objects, ("many//bad", b"", None)])
+        assert contents(main) == {"many/050.txt": b"there"}
+        infos = main.put_many(objects)
+        assert [(info.key, info.content_type, dict(info.metadata)) for info in infos] == [
+            (key, "text/plain", dict(NOTED.metadata)) for key in many
+        ]
+        commit(versioned, "main", "Many")
+        assert contents(versioned.at("main@")) == many
 
 
 def _commits(provider: Provider) -> dict[str, str | None]:

@@ -14,6 +14,7 @@ CHANGES = {
     "cherry_pick",
     "fast_forward",
     "put",
+    "put_many",
     "delete",
     "link",
     "create_tag",
