@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files
+from datastore.embedded.processes import scratch_name
 from datastore.errors import IntegrityError
 from datastore.provider import Body, Bytes
 from datastore.streams import CHUNK, HashingSink, as_bytes, body_chunks
@@ -110,7 +110,7 @@ class BlobFiles:
 
     def draft(self) -> Draft:
         """Begin a blob."""
-        return Draft(self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}")
+        return Draft(self._scratch / scratch_name())
 
     def draft_of(self, body: Body, *, reflink: bool = False) -> Draft:
         """Begin a blob with all of a body; nothing stays behind if the body fails."""

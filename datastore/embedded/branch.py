@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from datastore import listing
-from datastore.embedded import refs, staging
+from datastore.embedded import intents, refs, staging
 from datastore.embedded.blobs import Draft
-from datastore.embedded.content import entry_of, info_of, open_entry, retyped
+from datastore.embedded.collected import ContentCollected, twice
+from datastore.embedded.content import blobs_of, entry_of, info_of, open_entry, retyped
+from datastore.embedded.intents import Work
 from datastore.embedded.links import link_entry
 from datastore.embedded.nodes import Entry
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotFound, ValidationError, nearest
+from datastore.errors import (
+    AlreadyExists,
+    DatastoreError,
+    Forbidden,
+    HeadMoved,
+    IntegrityError,
+    NotFound,
+    ValidationError,
+    nearest,
+)
 from datastore.names import RefExpression, check_key, check_metadata, is_commit_id
 from datastore.provider import Body, Bytes, Capabilities, Reader
 from datastore.values import OVERWRITE, Attributes, ByteRange, DeleteFailure, Match, ObjectInfo, Page, PutMode
@@ -95,7 +106,11 @@ class EmbeddedRef:
     def _find(self, key: str) -> tuple[Entry | None, str | None]:
         """Return (entry, commit that it is in; None if uncommitted)."""
         if self._fixed is not None:
-            return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+            try:
+                return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+            except IntegrityError:
+                self._require_commit(self._fixed.commit)
+                raise
         if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
@@ -161,7 +176,19 @@ class EmbeddedRef:
         info = info_of(key, entry, commit=commit)
         if if_match is not None and if_match != info.etag:
             raise _changed(key, if_match, info.etag)
-        return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
+        try:
+            return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
+        except IntegrityError:
+            if self._find(key) == (entry, commit):
+                self._require_commit(commit)
+                raise
+            return self.read(key, range=range, if_match=if_match)  # it was written over, and collected
+
+    def _require_commit(self, commit: str | None) -> None:
+        """Raise `NotFound` if that is why something of a commit that was looked up before cannot be read."""
+        if commit is not None:
+            with self._store.db.snapshot() as db:
+                self._store.require_commits(db, refs.repo_id(db, self._repo.name), [commit])
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects in key order, uncommitted over committed, all of one moment."""
@@ -212,8 +239,20 @@ class EmbeddedRef:
             raise Forbidden(message, hint="write to a branch of your own and merge it")
         return view
 
-    def stage(self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = ()) -> Sequence[ObjectInfo]:
-        """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay."""
+    def stage(
+        self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = (), work: Work | None = None
+    ) -> Sequence[ObjectInfo]:
+        """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay.
+
+        Args:
+            edits: By key.
+            mode: What may be there.
+            drafts: New blobs that they need.
+            work: The session that held their other blobs; it ends here.
+
+        Raises:
+            ContentCollected: A blob is not held any more; nothing was changed.
+        """
         self._store.require_writable()  # before the gate, whose lock file is written to
         with ExitStack() as cleanup:
             for draft in drafts:
@@ -224,12 +263,26 @@ class EmbeddedRef:
                 assert branch is not None  # noqa: S101 - _writable has seen to it
                 to_stage, to_unstage, infos = self._decided(db, view, branch, edits, mode)
                 self._store.publish(db, list(drafts))
+                held = work is not None and work.end(db)
                 if to_stage:
-                    staging.stage(db, branch.token, to_stage)
+                    self._stage_rows(db, branch, to_stage, unsure=not held, new={draft.digest for draft in drafts})
                 if to_unstage:
                     staging.unstage(db, branch.token, to_unstage)
         self._repo.remember_staged(branch, edits)
         return infos
+
+    def _stage_rows(
+        self, db: sqlite3.Connection, branch: BranchRow, edits: Edits, *, unsure: bool, new: set[bytes]
+    ) -> None:
+        needed = blobs_of(edits.values())
+        if unsure and (lost := self._store.lacks(db, needed - new)) is not None:
+            key = next(key for key, entry in edits.items() if lost in blobs_of([entry]))
+            raise ContentCollected(
+                f"the content of {key!r} was collected meanwhile: no commit and no uncommitted change had it",
+                hint="nothing was changed; put it again from where it came from",
+            )
+        if staging.stage(db, branch.token, edits):
+            intents.note(db, "blob", needed)
 
     def _decided(
         self, db: sqlite3.Connection, view: _View, branch: BranchRow, edits: Edits, mode: PutMode
@@ -262,10 +315,14 @@ class EmbeddedRef:
     def copy(self, source: str, target: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo:
         """Copy an object within the branch; no bytes move."""
         check_key(target)
-        entry, _ = self._find(source)
-        if entry is None:
-            raise self.no_such_key(source)
-        return self.stage({target: retyped(entry, source, target, modified_us=self._store.clock())}, mode=mode)[0]
+
+        def copied() -> ObjectInfo:
+            entry, _ = self._find(source)
+            if entry is None:
+                raise self.no_such_key(source)
+            return self.stage({target: retyped(entry, source, target, modified_us=self._store.clock())}, mode=mode)[0]
+
+        return twice(copied)
 
     def link(self, source: ObjectInfo, key: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo | None:
         """Take over bytes that the store holds already; None if it does not."""
@@ -279,7 +336,10 @@ class EmbeddedRef:
             return None
         attributes = Attributes(content_type=source.content_type, metadata=source.metadata)
         entry = entry_of(source.key, digest, source.size, modified_us=0, attributes=attributes)
-        return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+        try:
+            return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+        except ContentCollected:
+            return None
 
     def link_outside(self, infos: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
         """Stage an entry for each of these objects, whose bytes stay where they are, in one transaction."""
@@ -295,8 +355,16 @@ class EmbeddedRef:
             check_key(key)
         with self._store.db.snapshot() as db:
             self._writable(db)
+        work = Work()
+        try:
+            return twice(lambda: self._import(files, reflink=reflink, work=work))
+        finally:
+            work.give_up(self._store.db)
+
+    def _import(self, files: Sequence[tuple[Path, str]], *, reflink: bool, work: Work) -> Sequence[ObjectInfo]:
         draft_of = partial(self._store.blobs.draft_of, reflink=reflink)
         edits: Edits = {}
+        held = True
         with ThreadPoolExecutor(_IMPORT_THREADS) as pool:
             for at in range(0, len(files), _IMPORT_BATCH):
                 batch = files[at : at + _IMPORT_BATCH]
@@ -308,10 +376,14 @@ class EmbeddedRef:
                         edits[key] = entry_of(key, draft.digest, draft.size, modified_us=now, attributes=None)
                     with self._store.db.write(durable=False) as db:
                         self._store.publish(db, drafts)
+                        if not work.is_there(db):  # not yet; or somebody took this process for dead
+                            held = at == 0
+                            work.begin(db)
+                        work.needs(db, "blob", [draft.digest for draft in drafts])
                 finally:
                     for draft in drafts:
                         draft.discard()
-        return self.stage(edits)
+        return self.stage(edits, work=work if held else None)
 
     def close(self) -> None:
         """Nothing to let go of: the store is shared."""

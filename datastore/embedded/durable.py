@@ -18,7 +18,7 @@ from pathlib import Path
 
 from datastore.errors import DatastoreError, Forbidden, Unavailable
 
-__all__ = ["boot_id", "disk_errors", "fsync_directory", "fsync_file", "fsync_files", "write_new"]
+__all__ = ["boot_id", "disk_errors", "fsync_directory", "fsync_file", "fsync_files", "is_full", "write_new"]
 
 _MANY = 512
 """From this number of files on, one `syncfs` is the cheaper barrier (facts/reliability.md §0.11)."""
@@ -48,6 +48,14 @@ def disk_errors(folder: Path) -> Generator[None]:
             raise Forbidden(message, hint="check its owner and permissions; nothing was changed") from error
         message = f"the disk of {folder} failed: {error.strerror or error}"
         raise Unavailable(message, hint="nothing was changed; try again, and look after that disk") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether this is what became of a full disk, be it SQLite's error or the system's."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in _FULL
+    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 @functools.cache

@@ -1,24 +1,34 @@
 """Where a store keeps what, and the file `config.json` that says that a folder is a store."""
 
 import os
-import secrets
 import uuid
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from datastore.embedded.ballast import Ballast
 from datastore.embedded.database import Database
 from datastore.embedded.disks import require_local
 from datastore.embedded.durable import disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
+from datastore.embedded.processes import scratch_name
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
 
 __all__ = ["FORMAT", "Layout", "StoreConfig"]
 
 FORMAT = 1
 _FOLDERS = ("blobs", "trees", "commits", "tmp", "locks")
-_OURS = {*_FOLDERS, "config.json", "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-journal", "refs.journal"}
+_OURS = {
+    *_FOLDERS,
+    "config.json",
+    "meta.db",
+    "meta.db-wal",
+    "meta.db-shm",
+    "meta.db-journal",
+    "refs.journal",
+    "ballast",
+}
 
 
 class StoreConfig(Struct, frozen=True, kw_only=True):
@@ -50,6 +60,7 @@ class Layout:
     refs.journal  every change of a ref, one JSON line each
     tmp/          files in the making
     locks/        the writer gate
+    ballast       space that `collect` gives back first when the disk is full
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,6 +73,7 @@ class Layout:
         self.journal = root / "refs.journal"
         self.scratch = root / "tmp"
         self.gate = root / "locks" / "write.lock"
+        self.ballast = Ballast(root / "ballast", scratch=self.scratch)
 
     def exists(self) -> bool:
         """Whether a store is here, whole or damaged; what an interrupted creation left is none."""
@@ -144,8 +156,9 @@ class Layout:
         for leftover in (self.index, *self.root.glob("meta.db-*")):
             leftover.unlink(missing_ok=True)  # of an interrupted creation: it holds nothing yet
         Database.create(self.index, store_id=config.store_id)
-        draft = self.scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+        draft = self.scratch / scratch_name()
         write_new(draft, msgspec.json.format(msgspec.json.encode(config)))
+        self.ballast.make()
         fsync_directory(self.root)
         draft.replace(self.config)
         fsync_directory(self.root)

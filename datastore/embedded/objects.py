@@ -4,13 +4,12 @@ This is one half of the two-verb seam of DESIGN §7.1 (`put_new` of content-addr
 compare-and-swap of a ref). A name appears only after its bytes are durable, so a file that exists is whole.
 """
 
-import os
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datastore.embedded.durable import disk_errors, fsync_directory, write_new
+from datastore.embedded.processes import scratch_name
 
 __all__ = ["Drafts", "ObjectFiles"]
 
@@ -29,6 +28,10 @@ class ObjectFiles:
         self._folder = folder
         self._scratch = scratch
 
+    def path(self, object_id: str) -> Path:
+        """Return where an object is, or would be."""
+        return self._folder / object_id
+
     def get(self, object_id: str) -> bytes:
         """Return the bytes, or raise `KeyError`."""
         try:
@@ -45,7 +48,7 @@ class ObjectFiles:
             fsync_directory(self._folder)
 
     def _write(self, missing: Mapping[str, bytes]) -> None:
-        drafts = {self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}": name for name in missing}
+        drafts = {self._scratch / scratch_name(): name for name in missing}
         try:
             if len(drafts) <= 2:
                 for draft, name in drafts.items():

@@ -3,12 +3,12 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datastore.embedded import commits, refs
+from datastore.embedded import commits, intents, refs
 from datastore.embedded.blobs import BlobFiles, Draft
 from datastore.embedded.commits import Commit
 from datastore.embedded.database import Database
@@ -19,13 +19,13 @@ from datastore.embedded.journal import Journal
 from datastore.embedded.layout import Layout
 from datastore.embedded.objects import Drafts, ObjectFiles
 from datastore.embedded.trees import Trees
-from datastore.errors import Forbidden, IntegrityError, Unavailable
+from datastore.errors import Forbidden, IntegrityError, NotFound, Unavailable
 from datastore.values import CommitInfo
 
 if TYPE_CHECKING:
     from datastore.bridging import Opener
 
-__all__ = ["OpenStore", "now_us"]
+__all__ = ["OpenStore", "SyncFailed", "now_us"]
 
 _CACHED_COMMITS = 10_000
 
@@ -41,6 +41,15 @@ def _reopened(root: Path, read_only: bool, store_id: str) -> "OpenStore":  # noq
 def now_us() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+class SyncFailed(Exception):
+    """The disk refused to make these blobs durable; `distrust` has to be told when the transaction is over."""
+
+    def __init__(self, digests: list[bytes], error: OSError) -> None:
+        super().__init__(digests, error)
+        self.digests = digests
+        self.error = error
 
 
 class OpenStore:
@@ -128,12 +137,24 @@ class OpenStore:
         return Commit(commits.decode(commit_id, row[0]), int(row[1]))
 
     @staticmethod
+    def require_commits(db: sqlite3.Connection, repo: int, ids: Iterable[str]) -> None:
+        """Raise `NotFound` unless all of these commits are there, and with them all that they need.
+
+        Within a write transaction it stays so until the next one; after that, only for what an intent or a ref names.
+        """
+        for commit_id in ids:
+            if db.execute("SELECT 1 FROM commits WHERE repo = ? AND id = ?", (repo, commit_id)).fetchone() is None:
+                message = f"commit {commit_id[:8]} was collected meanwhile: no branch or tag led to it"
+                raise NotFound(message, hint="nothing was changed; name a branch, a tag or a commit that `log` shows")
+
+    @staticmethod
     def index_commit(
         db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int
     ) -> None:
         """Add a commit, whose file is durable, to the index."""
         query = "INSERT INTO commits (repo, id, tree, generation, op_id, body) VALUES (?, ?, ?, ?, ?, ?)"
         db.execute(query, (repo, info.id, info.tree, generation, op_id, body))
+        intents.note(db, "base", [bytes.fromhex(info.id)], repo=repo)
 
     def publish(self, db: sqlite3.Connection, drafts: list[Draft]) -> None:
         """Give drafts their names within a write transaction, unless the store is known to hold their bytes whole.
@@ -171,14 +192,42 @@ class OpenStore:
         except IntegrityError:
             raise
         except OSError as error:
-            # The kernel may have dropped what it could not write, and would say yes to the next fsync.
-            with self.db.write(durable=True) as db:
-                db.executemany(
-                    "UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d, _ in pending]
-                )
-            message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
-            raise Unavailable(message, hint="nothing was committed; the changes are still uncommitted") from error
+            raise self.distrust([digest for digest, _ in pending], error) from error
         return [digest for digest, _ in pending]
+
+    def lacks(self, db: sqlite3.Connection, digests: Iterable[bytes]) -> bytes | None:
+        """Return a blob that the store does not hold, within a write transaction; None if it holds all of them."""
+        query = "SELECT size FROM blobs WHERE digest = ?"
+        for digest in digests:
+            row = db.execute(query, (digest,)).fetchone()
+            if row is None or not self.blobs.has(digest, row[0]):
+                return digest
+        return None
+
+    def sync_again(self, db: sqlite3.Connection, digests: Collection[bytes]) -> bool:
+        """Make blobs durable, within a write transaction, that nothing held since `make_durable`; False if one is gone.
+
+        `collect` may have removed it, and somebody may have put it again: then it is another file. They are few.
+        """
+        if self.lacks(db, digests) is not None:
+            return False
+        query = "SELECT digest FROM blobs WHERE digest = ? AND durable = 0"
+        pending = [row[0] for digest in digests for row in db.execute(query, (digest,))]
+        try:
+            self.blobs.sync(pending)
+        except OSError as error:
+            raise SyncFailed(pending, error) from error
+        return True
+
+    def distrust(self, digests: Iterable[bytes], error: OSError) -> Unavailable:
+        """Have blobs written anew the next time, and return the error to raise.
+
+        The kernel may have dropped what it could not write, and would say yes to the next fsync.
+        """
+        with self.db.write(durable=True) as db:
+            db.executemany("UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d in digests])
+        message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
+        return Unavailable(message, hint="nothing was committed; the changes are still uncommitted")
 
     def _pending(self, digests: set[bytes]) -> list[tuple[bytes, str]]:
         with self.db.read() as db:

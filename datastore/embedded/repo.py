@@ -9,6 +9,7 @@ from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, fast_forward, uncommitted
 from datastore.embedded.branch import EmbeddedRef
 from datastore.embedded.check import check_store
+from datastore.embedded.collected import twice
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
 from datastore.embedded.nodes import Entry, same_content
@@ -334,7 +335,7 @@ class EmbeddedRepo:
                 raise NothingToCommit(f"all changes of {source!r} are in {into!r} already")
             return Plan(tree, (now.branch.head,) if squash else (now.branch.head, theirs.id))
 
-        return advance(self.store, self.name, into, request, plan)
+        return advance(self.store, self.name, into, request, plan, sources=[theirs.id])
 
     def revert(self, branch: str, commit: str, request: CommitRequest, *, parent: int = 1) -> CommitInfo:
         """Commit the opposite of a commit."""
@@ -382,7 +383,8 @@ class EmbeddedRepo:
                 raise NothingToCommit(f"{what} changes nothing on {branch!r}", hint="its changes are there already")
             return Plan(tree, (now.branch.head,))
 
-        return advance(self.store, self.name, branch, request, plan)
+        sources = [info.id for info in (before, after) if info is not None]
+        return advance(self.store, self.name, branch, request, plan, sources=sources)
 
     # uncommitted changes
 
@@ -396,6 +398,9 @@ class EmbeddedRepo:
 
     def restore(self, branch: str, key: str, ref: str) -> int:
         """Make an object, or all under `key/`, as it is at `ref`; return how many keys changed."""
+        return twice(lambda: self._restore(branch, key, ref))
+
+    def _restore(self, branch: str, key: str, ref: str) -> int:
         view = self.at(branch)
         wanted = self.at(ref).entries(key)
         present = view.entries(key)

@@ -1,0 +1,61 @@
+"""The one place that knows how a blob is found to be needed by nobody, and how it goes."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+
+from datastore.embedded.garbage import LEFT_OVER, UNUSED, Tally, Victim, if_old, listing, unlink
+from datastore.embedded.mark import Mark
+from datastore.embedded.opened import OpenStore
+
+__all__ = ["BlobSweep"]
+
+
+class BlobSweep:
+    """Blobs that nobody needs.
+
+    Args:
+        store: The store.
+        mark: What is needed.
+        tally: Counts what is too young.
+    """
+
+    def __init__(self, store: OpenStore, mark: Mark, tally: Tally) -> None:
+        self._store = store
+        self._mark = mark
+        self._tally = tally
+
+    def victims(self, *, grace: timedelta, now: float) -> Iterator[Victim]:
+        """Yield them, files and rows, a 256th of all at a time."""
+        for first in range(256):
+            low, high = bytes([first]), bytes([first + 1]) if first < 255 else b"\xff" * 33
+            with self._store.db.read() as db:
+                query = "SELECT digest FROM blobs WHERE digest >= ? AND digest < ?"
+                rows = {digest.hex() for (digest,) in db.execute(query, (low, high)).fetchall()}
+            folder = self._store.layout.blobs / low.hex()
+            files = dict(listing(folder)) if folder.is_dir() else {}
+            for name in sorted(rows | files.keys()):
+                if self.is_needed(name):
+                    continue
+                if (entry := files.get(name)) is None:
+                    yield Victim("blob", name, folder / name, 0, LEFT_OVER)
+                else:
+                    reason = UNUSED["blob"] if name in rows else LEFT_OVER
+                    yield from if_old("blob", name, entry, reason, self._tally, grace=grace, now=now)
+
+    def is_needed(self, name: str) -> bool:
+        """Tell whether somebody needs it, as far as the mark has seen."""
+        return bytes.fromhex(name) in self._mark.blobs
+
+    @staticmethod
+    def remove(db: sqlite3.Connection, victim: Victim) -> int | None:
+        """Remove a blob within a write transaction; return the bytes that this freed, or None if there was nothing.
+
+        The file goes first. After a crash between the two, a row is left that says nothing: whoever wants to rely on a
+        blob asks for both.
+        """
+        unlinked = unlink(victim.path)
+        if not unlinked and victim.path.exists():
+            return None
+        row = db.execute("DELETE FROM blobs WHERE digest = ?", (bytes.fromhex(victim.name),)).rowcount
+        return victim.size if unlinked else 0 if row else None
