@@ -57,7 +57,7 @@ def content(number: int) -> bytes:
 
 def of_this_moment() -> int:
     """A content that all processes have in hand just now, and that nobody needs a moment later, as a rule."""
-    return 1000 + int(time.monotonic() * 3)
+    return 1000 + int(time.monotonic() * 10)
 
 
 class Writer:
