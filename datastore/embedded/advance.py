@@ -117,12 +117,8 @@ def _advance(
             tree = store.commit_from(db, repo, row.head).info.tree
             snapshot = Snapshot(row, tree, staging.rows(db, row.token), staging.latest(db))
         drafts = Drafts(store.node_files)
-        try:
+        with store.unless_collected(repo, sources):
             plan = planner(snapshot, drafts)
-        except IntegrityError:
-            with store.db.read() as db:
-                store.require_commits(db, repo, sources)
-            raise
         try:
             return _land(store, snapshot, plan, request, drafts, sources=sources, work=work)
         except SyncFailed as failed:
@@ -234,7 +230,9 @@ def fast_forward(store: OpenStore, repo_name: str, branch: str, commit: str, *, 
         row = refs.require_branch(db, repo, branch)
     if row.head == commit:
         return row.info
-    if commits.merge_base(commit, head, load=partial(store.commit, repo)) != head:
+    with store.unless_collected(repo, [commit]):
+        base = commits.merge_base(commit, head, load=partial(store.commit, repo))
+    if base != head:
         raise Diverged(f"commit {commit[:8]} does not descend from {head[:8]}", hint="merge it")
     change: dict[str, object] = {"do": "move", "repo": repo_name, "branch": branch, "old": head, "new": commit}
     with store.changing_refs(change) as db:

@@ -1,8 +1,11 @@
 """The one place that knows how a blob is found to be needed by nobody, and how it goes."""
 
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import zip_longest
 
 from datastore.embedded.garbage import LEFT_OVER, UNUSED, Tally, Victim, if_old, listing, unlink
 from datastore.embedded.mark import Mark
@@ -26,19 +29,21 @@ class BlobSweep:
         self._tally = tally
 
     def victims(self, *, grace: timedelta, now: float) -> Iterator[Victim]:
-        """Yield them, files and rows, a 256th of all at a time."""
-        for first in range(256):
-            low, high = bytes([first]), bytes([first + 1]) if first < 255 else b"\xff" * 33
+        """Yield them, files and rows, a folder's worth at a time."""
+        names = [name for name in os.listdir(self._store.layout.blobs) if re.fullmatch("[0-9a-f]{2}", name)]
+        starts = sorted({"00", *names})
+        for low, high in zip_longest(starts, starts[1:], fillvalue="ff" * 33):  # rows of missing folders fall between
             with self._store.db.read() as db:
                 query = "SELECT digest FROM blobs WHERE digest >= ? AND digest < ?"
-                rows = {digest.hex() for (digest,) in db.execute(query, (low, high)).fetchall()}
-            folder = self._store.layout.blobs / low.hex()
+                found = db.execute(query, (bytes.fromhex(low), bytes.fromhex(high))).fetchall()
+            rows = {digest.hex() for (digest,) in found}
+            folder = self._store.layout.blobs / low
             files = dict(listing(folder)) if folder.is_dir() else {}
             for name in sorted(rows | files.keys()):
                 if self.is_needed(name):
                     continue
                 if (entry := files.get(name)) is None:
-                    yield Victim("blob", name, folder / name, 0, LEFT_OVER)
+                    yield Victim("blob", name, self._store.blobs.path(bytes.fromhex(name)), 0, LEFT_OVER)
                 else:
                     reason = UNUSED["blob"] if name in rows else LEFT_OVER
                     yield from if_old("blob", name, entry, reason, self._tally, grace=grace, now=now)

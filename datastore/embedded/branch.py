@@ -4,7 +4,7 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,8 +109,8 @@ class EmbeddedRef:
             try:
                 return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
             except IntegrityError:
-                self._require_commit(self._fixed.commit)
-                raise
+                with self._unless_collected(self._fixed.commit):
+                    raise
         if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
@@ -179,16 +179,15 @@ class EmbeddedRef:
         try:
             return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
         except IntegrityError:
-            if self._find(key) == (entry, commit):
-                self._require_commit(commit)
-                raise
+            with self._unless_collected(commit):
+                if self._find(key) == (entry, commit):
+                    raise
             return self.read(key, range=range, if_match=if_match)  # it was written over, and collected
 
-    def _require_commit(self, commit: str | None) -> None:
-        """Raise `NotFound` if that is why something of a commit that was looked up before cannot be read."""
-        if commit is not None:
-            with self._store.db.snapshot() as db:
-                self._store.require_commits(db, refs.repo_id(db, self._repo.name), [commit])
+    def _unless_collected(self, commit: str | None) -> AbstractContextManager[None]:
+        with self._store.db.read() as db:
+            repo = refs.repo_id(db, self._repo.name)
+        return self._store.unless_collected(repo, [commit] if commit is not None else [])
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects in key order, uncommitted over committed, all of one moment."""

@@ -67,6 +67,8 @@ def collect_store(store: OpenStore, terms: Terms, *, dry_run: bool) -> Collected
             if tally.has_room(victim.size) and unlink(victim.path):
                 tally.goes(victim.kind, victim.reason, victim.size)
         _with_room(store, lambda: _persist(lambda: _Run(store, terms, tally).remove()))
+        with contextlib.suppress(Unavailable):  # the log, which may be larger than what was freed, can wait
+            store.db.shorten_log()
         store.layout.ballast.make()
     return Collected(
         dry_run=dry_run, removed=tuple(tally.removed()), young=tuple(tally.young()), complete=tally.complete

@@ -147,6 +147,16 @@ class OpenStore:
                 message = f"commit {commit_id[:8]} was collected meanwhile: no branch or tag led to it"
                 raise NotFound(message, hint="nothing was changed; name a branch, a tag or a commit that `log` shows")
 
+    @contextmanager
+    def unless_collected(self, repo: int, ids: Iterable[str]) -> Generator[None]:
+        """Raise `NotFound`, not `IntegrityError`, in this block if one of these commits was collected meanwhile."""
+        try:
+            yield
+        except IntegrityError:
+            with self.db.read() as db:
+                self.require_commits(db, repo, ids)
+            raise
+
     @staticmethod
     def index_commit(
         db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int

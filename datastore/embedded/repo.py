@@ -193,8 +193,9 @@ class EmbeddedRepo:
         found = commits.history(start, load=partial(self.store.commit, repo), first_parent=first_parent)
         if key is not None:
             found = (info for info in found if self._touches(repo, info, key, first_parent=first_parent))
-        for _, info in zip(range(limit) if limit is not None else iter(int, 1), found, strict=False):
-            yield info
+        with self.store.unless_collected(repo, [start]):
+            for _, info in zip(range(limit) if limit is not None else iter(int, 1), found, strict=False):
+                yield info
 
     def _touches(self, repo: int, info: CommitInfo, key: str, *, first_parent: bool) -> bool:
         """Whether a commit changed a key, or something under `key/`: it differs from each parent, as git has it."""
@@ -222,8 +223,9 @@ class EmbeddedRepo:
     def diff(self, a: str, b: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between two commits."""
         left, right = self.commit_of(a), self.commit_of(b)
-        for key, before, after in _content_changes(self.store.trees.diff(left.tree, right.tree, prefix=prefix)):
-            yield Change(key=key, before=_info(key, before, left.id), after=_info(key, after, right.id))
+        with self.store.unless_collected(self._number(), [left.id, right.id]):
+            for key, before, after in _content_changes(self.store.trees.diff(left.tree, right.tree, prefix=prefix)):
+                yield Change(key=key, before=_info(key, before, left.id), after=_info(key, after, right.id))
 
     def has_uncommitted(self, branch: str) -> bool:
         """Tell whether the branch has uncommitted changes."""
@@ -362,7 +364,9 @@ class EmbeddedRepo:
         if not 1 <= parent <= len(info.parents):
             message = f"commit {info.id[:8]} has no parent {parent}; it has {len(info.parents)}"
             raise ValidationError(message, hint="parent=1 is the branch that it was made on")
-        return self.store.commit(self._number(), info.parents[parent - 1]).info
+        repo = self._number()
+        with self.store.unless_collected(repo, [info.id]):
+            return self.store.commit(repo, info.parents[parent - 1]).info
 
     def _replay(
         self, branch: str, request: CommitRequest, before: CommitInfo | None, after: CommitInfo | None, *, what: str

@@ -202,7 +202,13 @@ class EmbeddedStore:
             IntegrityError: Something that is needed cannot be read, so that nobody knows what it needs in turn.
         """
         terms = Terms(grace=grace, keep_deleted=keep_deleted, max_bytes=max_bytes)
-        return collect_store(self._open(), terms, dry_run=dry_run)
+        if not dry_run:
+            return collect_store(self._open(), terms, dry_run=False)
+        reading = OpenStore(self._layout, read_only=True, clock=self._clock)  # so that SQLite writes nothing, too
+        try:
+            return collect_store(reading, terms, dry_run=True)
+        finally:
+            reading.close()
 
     def close(self) -> None:
         """Close the index; the next verb opens it again."""

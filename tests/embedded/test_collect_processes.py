@@ -22,6 +22,7 @@ from datastore.errors import (
     MergeConflict,
     NotFound,
     NothingToCommit,
+    Unavailable,
     UncommittedChanges,
 )
 from datastore.values import CommitInfo, CommitRequest
@@ -162,7 +163,14 @@ class Writer:
 
     def cherry_pick(self) -> None:
         other = f"writer-{self.random.randrange(WRITERS)}"
-        self.acknowledge(self.mine, self.repo.cherry_pick(self.mine, other, request("pick")))
+        if not self.dropped:
+            self.acknowledge(self.mine, self.repo.cherry_pick(self.mine, other, request("pick")))
+            return
+        commit, dropped = self.dropped.pop()
+        try:
+            self.acknowledge(self.mine, self.repo.cherry_pick(self.mine, commit, request("pick")), dropped)
+        except NotFound:
+            self.counts["too late to pick"] += 1
 
     def revert(self) -> None:
         if len(self.repo.commit_of(self.mine).parents) == 1:
@@ -270,14 +278,8 @@ def test_eight_writers_beside_a_collector_at_zero_grace_lose_nothing(path, folde
     assert status == 0, collected
     assert [status for _, status in ends] == [0] * WRITERS, [lines[-1] for lines, _ in ends]
     took = time.monotonic() - began
-    said = [line.split() for lines, _ in ends for line in lines if line.startswith("commit ")]
-    logs = {branch: {info.id for info in repo.log(branch)} for branch in {words[1] for words in said}}
-    for _, branch, commit, *puts in said:
-        assert commit in logs[branch]
-        for key, _, number in (put.partition("=") for put in puts):
-            assert repo.at(commit).read(key).read() == content(int(number)), (branch, commit, key)
-    assert broken_promises(store) == []
-    assert list(store.check()) == []
+    said = [line for lines, _ in ends for line in lines if line.startswith("commit ")]
+    assert_acknowledged(store, said)
     store.collect(grace=NOW, keep_deleted=NOW)
     assert broken_promises(store) == []
     assert list(store.check()) == []
@@ -291,3 +293,81 @@ def test_eight_writers_beside_a_collector_at_zero_grace_lose_nothing(path, folde
         counts.update(eval(lines[-1].removeprefix("done ")))
     print(", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
     store.close()
+
+
+@pytest.mark.slow
+def test_writers_that_are_suspended_while_others_collect_lose_nothing(path, folder):
+    """Stopped anywhere but with the gate held, collected around, and woken."""
+    store = open_store(path)
+    repo = store.create_repo("garments")
+    for branch in ("shared", "writer-0"):
+        repo.create_branch(branch, "main")
+    dice = random.Random(20261121)
+    child = Child(lambda say: Writer(open_store(path).repo("garments"), 0, say, folder).run(10**6))
+    child.wait_for_lines(1)
+    stops = 0
+    collector = open_store(path)
+    collector._open().db._gate._timeout = 0.2  # who is stopped with the gate held is woken and left alone
+    for _ in range(int(os.environ.get("DATASTORE_STRESS", "80"))):
+        time.sleep(dice.uniform(0, 0.03))
+        os.kill(child.pid, signal.SIGSTOP)
+        try:
+            collector.collect(grace=NOW)
+            stops += 1
+        except Unavailable:
+            pass
+        finally:
+            os.kill(child.pid, signal.SIGCONT)
+    child.kill()
+    lines, _ = child.lines()
+    assert stops > 10
+    assert_acknowledged(store, lines)
+    store.collect(grace=NOW)
+    assert_acknowledged(store, lines)
+    for opened in (store, collector):
+        opened.close()
+
+
+@pytest.mark.slow
+def test_collectors_that_are_killed_at_random_moments_lose_nothing(path, folder):
+    store = open_store(path)
+    repo = store.create_repo("garments")
+    for branch in ("shared", "writer-0"):
+        repo.create_branch(branch, "main")
+    writer = Child(lambda say: Writer(open_store(path).repo("garments"), 0, say, folder).run(10**6))
+    dice = random.Random(20261121)
+
+    def collects_for_ever(say: Say) -> None:
+        mine = open_store(path)
+        while True:
+            mine.collect(grace=NOW)
+            say("collected")
+
+    for _ in range(int(os.environ.get("DATASTORE_STRESS", "60"))):
+        child = Child(collects_for_ever)
+        time.sleep(dice.uniform(0, 0.15))
+        child.kill()
+        child.lines()
+    writer.kill()
+    lines, _ = writer.lines()
+    assert_acknowledged(store, lines)
+    store.collect(grace=NOW, keep_deleted=NOW)
+    assert_acknowledged(store, lines)
+    assert store.collect(grace=NOW, keep_deleted=NOW, dry_run=True).removed == ()
+    assert os.listdir(path / "tmp") == []
+    store.close()
+
+
+def assert_acknowledged(store: EmbeddedStore, lines: list[str]) -> None:
+    """See that every commit that was said to be made is on its branch and whole."""
+    repo = store.repo("garments")
+    said = [line.split() for line in lines if line.startswith("commit ")]
+    assert said, lines[-1:]
+    assert not [line for line in lines if line.startswith("raised")]
+    logs = {branch: {info.id for info in repo.log(branch)} for branch in {words[1] for words in said}}
+    for _, branch, commit, *puts in said:
+        assert commit in logs[branch]
+        for key, _, number in (put.partition("=") for put in puts):
+            assert repo.at(commit).read(key).read() == content(int(number)), (branch, commit, key)
+    assert broken_promises(store) == []
+    assert list(store.check()) == []
