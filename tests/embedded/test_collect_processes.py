@@ -300,7 +300,7 @@ def test_writers_that_are_suspended_while_others_collect_lose_nothing(path, fold
     """Stopped anywhere but with the gate held, collected around, and woken."""
     store = open_store(path)
     repo = store.create_repo("garments")
-    for branch in ("shared", "writer-0"):
+    for branch in ("shared", *(f"writer-{me}" for me in range(WRITERS))):
         repo.create_branch(branch, "main")
     dice = random.Random(20261121)
     child = Child(lambda say: Writer(open_store(path).repo("garments"), 0, say, folder).run(10**6))
@@ -332,7 +332,7 @@ def test_writers_that_are_suspended_while_others_collect_lose_nothing(path, fold
 def test_collectors_that_are_killed_at_random_moments_lose_nothing(path, folder):
     store = open_store(path)
     repo = store.create_repo("garments")
-    for branch in ("shared", "writer-0"):
+    for branch in ("shared", *(f"writer-{me}" for me in range(WRITERS))):
         repo.create_branch(branch, "main")
     writer = Child(lambda say: Writer(open_store(path).repo("garments"), 0, say, folder).run(10**6))
     dice = random.Random(20261121)
