@@ -2,9 +2,9 @@
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +132,9 @@ class EmbeddedRef:
         def scan(start: str) -> Iterator[tuple[str, Entry, str | None]]:
             committed = self._store.trees.scan(view.tree, prefix=prefix, start=start)
             over: Edits = {key: entry for key, entry in staged.items() if key >= start} if staged else {}
-            for key, entry in staging.overlay(committed, over):
-                yield key, entry, None if key in over else view.commit
+            with self._unless_collected(view.commit):
+                for key, entry in staging.overlay(committed, over):
+                    yield key, entry, None if key in over else view.commit
 
         return scan
 
@@ -184,10 +185,14 @@ class EmbeddedRef:
                     raise
             return self.read(key, range=range, if_match=if_match)  # it was written over, and collected
 
-    def _unless_collected(self, commit: str | None) -> AbstractContextManager[None]:
-        with self._store.db.read() as db:
-            repo = refs.repo_id(db, self._repo.name)
-        return self._store.unless_collected(repo, [commit] if commit is not None else [])
+    @contextmanager
+    def _unless_collected(self, commit: str | None) -> Generator[None]:
+        try:
+            yield
+        except IntegrityError:
+            with self._store.db.snapshot() as db:
+                self._store.require_commits(db, refs.repo_id(db, self._repo.name), [commit] if commit else [])
+            raise
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects in key order, uncommitted over committed, all of one moment."""

@@ -1,4 +1,7 @@
-"""A writer and `collect` on one store, at each other's every step. `DATASTORE_STRESS=10000` tries a hundred pairs of each kind."""
+"""A writer and `collect` on one store, at each other's every step.
+
+`DATASTORE_STRESS=10000` tries a hundred pairs of steps for each kind of work.
+"""
 
 import contextlib
 import os
