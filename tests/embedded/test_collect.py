@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from datastore.embedded.ballast import Ballast
 from datastore.embedded.intents import Work
@@ -648,10 +648,14 @@ class Histories(RuleBasedStateMachine):
         assert broken_promises(self.store) == []
 
 
-Histories.TestCase.settings = settings(
-    max_examples=int(os.environ.get("DATASTORE_STRESS", "300")) // 30,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-TestHistories = pytest.mark.slow(Histories.TestCase)
+@pytest.mark.slow
+def test_any_history_leaves_what_is_needed_and_nothing_else():
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=int(os.environ.get("DATASTORE_STRESS", "300")) // 30,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )
