@@ -16,6 +16,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if helper and TESTS in collection_path.parents else None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _small_ballast() -> None:
+    """Thousands of stores are made here, and 8 MiB for each would fill the disk."""
+    from datastore.embedded.ballast import Ballast
+
+    Ballast.size = 64 << 10
+
+
 @pytest.fixture(autouse=True)
 def _own_place_for_docstring_examples(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

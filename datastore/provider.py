@@ -10,6 +10,7 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ from msgspec import Struct
 
 from datastore.calls import Call, FileSlice, Sink
 from datastore.values import (
+    GRACE,
+    KEEP_DELETED,
     OVERWRITE,
     Attributes,
     Backup,
@@ -24,6 +27,7 @@ from datastore.values import (
     BucketInfo,
     ByteRange,
     Change,
+    Collected,
     CommitInfo,
     CommitRequest,
     DeleteFailure,
@@ -53,6 +57,7 @@ __all__ = [
     "SupportsBackup",
     "SupportsBuckets",
     "SupportsCheck",
+    "SupportsCollect",
     "SupportsCopy",
     "SupportsImport",
     "SupportsLifecycle",
@@ -566,6 +571,29 @@ class SupportsCheck(Protocol):
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong; `deep` reads and hashes every blob, otherwise sizes are compared."""
+        ...
+
+
+@runtime_checkable
+class SupportsCollect(Protocol):
+    """Can remove what no commit, branch, tag or uncommitted change needs any more."""
+
+    def collect(
+        self,
+        *,
+        grace: timedelta = GRACE,
+        keep_deleted: timedelta = KEEP_DELETED,
+        dry_run: bool = False,
+        max_bytes: int | None = None,
+    ) -> Collected:
+        """Remove it, beside readers and writers.
+
+        Args:
+            grace: What is younger stays; safe with 0, too.
+            keep_deleted: How long a deleted branch can be brought back.
+            dry_run: Only tell what would go.
+            max_bytes: Stop before more than this is removed.
+        """
         ...
 
 

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NewType
 
 from msgspec import Struct, field
 
 __all__ = [
     "CREATE",
+    "GRACE",
+    "KEEP_DELETED",
     "OVERWRITE",
     "Attributes",
     "Backup",
@@ -17,10 +19,12 @@ __all__ = [
     "ByteRange",
     "Change",
     "ChangeKind",
+    "Collected",
     "CommitInfo",
     "CommitRequest",
     "DeleteFailure",
     "Digest",
+    "Garbage",
     "KeyConflict",
     "LifecycleRule",
     "Link",
@@ -47,6 +51,11 @@ Digest = NewType("Digest", str)
 Strategy = Literal["source-wins", "dest-wins"]
 Side = Literal["source", "dest"]
 ChangeKind = Literal["added", "removed", "changed"]
+
+GRACE: Final = timedelta(hours=24)
+"""How old something has to be before `collect` removes it, unless told otherwise."""
+KEEP_DELETED: Final = timedelta(days=30)
+"""How long a deleted branch can be brought back, unless told otherwise."""
 
 
 def digest_of(data: bytes | bytearray | memoryview) -> Digest:
@@ -324,6 +333,44 @@ class Backup(Struct, frozen=True, kw_only=True):
     files: int
     size: int
     problems: list[Problem] = []
+
+
+class Garbage(Struct, frozen=True, kw_only=True):
+    """Some of what `collect` removed, or would remove, or left because it is young.
+
+    Attributes:
+        kind: `branch` (deleted, with its uncommitted changes), `commit`, `tree` (a node of one), `blob`, `pack`
+            (one or more, rewritten) or `tmp`.
+        reason: Why nobody needs it, in words.
+        count: How many there are.
+        bytes: Their size on disk.
+    """
+
+    kind: str
+    reason: str
+    count: int
+    bytes: int
+
+
+class Collected(Struct, frozen=True, kw_only=True):
+    """What `collect` did, or would do.
+
+    Attributes:
+        dry_run: Whether nothing was changed.
+        removed: What went, or would go, by kind and reason.
+        young: What nobody needs and stays, because it is younger than `grace`.
+        complete: False if `max_bytes` left something for the next time.
+    """
+
+    dry_run: bool
+    removed: Sequence[Garbage] = ()
+    young: Sequence[Garbage] = ()
+    complete: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk of all that went."""
+        return sum(garbage.bytes for garbage in self.removed)
 
 
 class PresignedRequest(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,10 @@
 """What all commands share: `--json`, an example in the help, and how repos, branches and `KEY=VALUE` are read."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +23,7 @@ __all__ = [
     "branch_at",
     "command",
     "confirm",
+    "duration",
     "metadata_option",
     "pairs",
     "place_at",
@@ -118,6 +121,21 @@ def pairs(texts: Sequence[str], *, option: str, last: bool = False) -> dict[str,
             )
         found[name] = value
     return found
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def duration(text: str, *, option: str) -> timedelta:
+    """Read how long something takes.
+
+    >>> str(duration("90m", option="--grace")), str(duration("0", option="--grace"))
+    ('1:30:00', '0:00:00')
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhdw])|0", text.strip())
+    if found is None:
+        raise Mistake(f"{option} {text!r} is no duration", hint=f"write {option} 30m, 24h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found[1] else timedelta()
 
 
 class Place(Struct, frozen=True):

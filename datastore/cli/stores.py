@@ -1,4 +1,4 @@
-"""Commands for what holds data: mounts, repo, check."""
+"""Commands for what holds data: mounts, repo, check, collect."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Final
 
 import click
 
-from datastore.cli.options import Group, command, confirm, yes_option
-from datastore.cli.output import Answer, Cell, count_text
+from datastore.cli.options import Group, command, confirm, duration, yes_option
+from datastore.cli.output import Answer, Cell, count_text, size_cell
 from datastore.errors import UnsupportedOperation
+from datastore.notebook.markup import size_text
 from datastore.values import Problem
 
 __all__ = ["COMMANDS", "store_at"]
@@ -117,6 +118,48 @@ def check(where: str | None, *, quick: bool) -> Answer:
     )
 
 
+@command("collect", examples=["datastore collect --dry-run", "datastore collect --grace 0", "datastore collect team"])
+@click.argument("where", metavar="[PATH|MOUNT]", required=False)
+@click.option("--dry-run", is_flag=True, help="Only tell what would go; nothing is written.")
+@click.option("--grace", default="24h", show_default=True, help="What is younger stays: 30m, 24h, 7d, or 0.")
+@click.option("--keep-deleted", default="30d", show_default=True, help="How long a deleted branch can be brought back.")
+@click.option("--max-bytes", type=click.IntRange(min=0), help="Stop before more than this is removed.")
+def collect(where: str | None, *, dry_run: bool, grace: str, keep_deleted: str, max_bytes: int | None) -> Answer:
+    """Remove what nothing needs any more.
+
+    That is what no branch, tag or uncommitted change leads to, in the store, in one at PATH, or in a mount. Others may
+    read and write meanwhile, and it may be stopped at any moment. Prints one line for each kind of thing that went:
+    how many, their bytes, why.
+    """
+    from datastore.provider import SupportsCollect
+
+    root = store_at(where)
+    if not isinstance(root, SupportsCollect):
+        hint = "only embedded stores have something to collect: datastore collect"
+        raise UnsupportedOperation(f"{where!r} cannot be collected", hint=hint)
+    found = root.collect(
+        grace=duration(grace, option="--grace"),
+        keep_deleted=duration(keep_deleted, option="--keep-deleted"),
+        dry_run=dry_run,
+        max_bytes=max_bytes,
+    )
+    went = "would be freed" if dry_run else "freed"
+    young = sum(garbage.bytes for garbage in found.young)
+    return Answer(
+        document=found,
+        columns=["kind", "count", "bytes", "why"],
+        rows=[
+            [garbage.kind, Cell(str(garbage.count), right=True), size_cell(garbage.bytes), garbage.reason]
+            for garbage in found.removed
+        ],
+        below=[
+            f"{size_text(found.bytes)} {went}",
+            *([f"{size_text(young)} more that nothing needs is younger than {grace}"] if young else []),
+            *([] if found.complete else ["more is left for the next time: --max-bytes"]),
+        ],
+    )
+
+
 def _problems(where: str | None, *, deep: bool) -> Iterable[Problem]:
     from datastore.provider import SupportsCheck
 
@@ -143,4 +186,4 @@ repo = Group(
     name="repo", help="List, make, delete or rename repos.", commands=[repo_list, repo_create, repo_delete, repo_rename]
 )
 
-COMMANDS: Final[Sequence[click.Command]] = (mounts, repo, check)
+COMMANDS: Final[Sequence[click.Command]] = (mounts, repo, check, collect)

@@ -1,7 +1,5 @@
 """Copies of a whole store: a backup beside its writers, and a store from a backup."""
 
-import os
-import secrets
 import sqlite3
 import time
 import uuid
@@ -21,6 +19,7 @@ from datastore.embedded.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded.journal import read_lines
 from datastore.embedded.layout import Layout, StoreConfig
 from datastore.embedded.opened import OpenStore
+from datastore.embedded.processes import scratch_name
 from datastore.errors import AlreadyExists
 from datastore.values import Backup, Problem
 
@@ -118,7 +117,7 @@ def _copy(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied:
 
 
 def _copy_refs(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied:
-    stem = layout.scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+    stem = layout.scratch / scratch_name()
     copied = _Copied(Path(f"{stem}.db"), Path(f"{stem}.journal"), Path(f"{stem}.json"))
     # No locks: nobody else knows the file, and a backup may lie where there are none.
     uri = f"{copied.index.absolute().as_uri()}?mode=rwc&nolock=1"
@@ -127,12 +126,20 @@ def _copy_refs(store: OpenStore, layout: Layout, config: StoreConfig) -> _Copied
     _without_log(copied.index)
     with index_errors(copied.index), closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as index:
         index.execute("UPDATE store SET store_id = ?", (config.store_id,))
+        _forget_work(index)
         epoch = refs.current_epoch(index)
     write_new(copied.journal, _journal_up_to(store.layout.journal, epoch))
     copied.journal.chmod(0o644)
     write_new(copied.config, msgspec.json.format(msgspec.json.encode(config)))
     fsync_files([copied.index])
     return copied
+
+
+def _forget_work(index: sqlite3.Connection) -> None:
+    """Take out what was under way over there; an index of version 1 has no such tables."""
+    query = "SELECT name FROM sqlite_master WHERE name IN ('intents', 'sessions')"
+    for (table,) in index.execute(query).fetchall():
+        index.execute(f"DELETE FROM {table}")  # noqa: S608 - one of two
 
 
 def _without_log(index: Path) -> None:

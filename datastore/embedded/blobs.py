@@ -3,13 +3,13 @@
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink
 from datastore.embedded.packs import PackFiles
+from datastore.embedded.processes import scratch_name
 from datastore.errors import IntegrityError
 from datastore.provider import Body, Bytes, Reader
 from datastore.streams import CHUNK, BytesReader, FileReader, HashingSink, as_bytes, body_chunks, read_at
@@ -115,7 +115,7 @@ class BlobFiles:
 
     def draft(self) -> Draft:
         """Begin a blob."""
-        return Draft(self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}")
+        return Draft(self._scratch / scratch_name())
 
     def draft_of(self, body: Body, *, reflink: bool = False) -> Draft:
         """Begin a blob with all of a body; nothing stays behind if the body fails."""
@@ -249,8 +249,9 @@ class BlobFiles:
             return f"cannot be read: {error.strerror}"
         if found != size:
             return f"has {found} bytes instead of {size}"
-        if not deep:
-            return None
+        return self._other_bytes(digest) if deep else None
+
+    def _other_bytes(self, digest: bytes) -> str | None:
         try:
             with os.fdopen(os.open(self._file(digest), _READ), "rb", buffering=0) as file:
                 return None if hashlib.file_digest(file, "sha256").digest() == digest else _OTHER_BYTES

@@ -2,8 +2,8 @@
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from datastore import listing
-from datastore.embedded import refs, staging
+from datastore.embedded import intents, refs, staging
 from datastore.embedded.batch import Batch, Vanished
 from datastore.embedded.blobs import Draft
-from datastore.embedded.content import entry_of, info_of, open_entry, retyped
+from datastore.embedded.collected import ContentCollected, twice
+from datastore.embedded.content import blobs_of, entry_of, info_of, open_entry, retyped
 from datastore.embedded.links import link_entry
 from datastore.embedded.nodes import Entry
 from datastore.embedded.refs import BranchRow
 from datastore.embedded.staging import Edits
-from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotFound, ValidationError, nearest
+from datastore.errors import (
+    AlreadyExists,
+    DatastoreError,
+    Forbidden,
+    HeadMoved,
+    IntegrityError,
+    NotFound,
+    ValidationError,
+    nearest,
+)
 from datastore.names import RefExpression, check_key, check_metadata, is_commit_id
 from datastore.provider import Body, Bytes, Capabilities, Reader
 from datastore.values import OVERWRITE, Attributes, ByteRange, DeleteFailure, Match, ObjectInfo, Page, PutMode
@@ -93,7 +103,11 @@ class EmbeddedRef:
     def _find(self, key: str) -> tuple[Entry | None, str | None]:
         """Return (entry, commit that it is in; None if uncommitted)."""
         if self._fixed is not None:
-            return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+            try:
+                return self._store.trees.get(self._fixed.tree, key), self._fixed.commit
+            except IntegrityError:
+                with self._unless_collected(self._fixed.commit):
+                    raise
         if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
@@ -115,8 +129,9 @@ class EmbeddedRef:
         def scan(start: str) -> Iterator[tuple[str, Entry, str | None]]:
             committed = self._store.trees.scan(view.tree, prefix=prefix, start=start)
             over: Edits = {key: entry for key, entry in staged.items() if key >= start} if staged else {}
-            for key, entry in staging.overlay(committed, over):
-                yield key, entry, None if key in over else view.commit
+            with self._unless_collected(view.commit):
+                for key, entry in staging.overlay(committed, over):
+                    yield key, entry, None if key in over else view.commit
 
         return scan
 
@@ -159,7 +174,22 @@ class EmbeddedRef:
         info = info_of(key, entry, commit=commit)
         if if_match is not None and if_match != info.etag:
             raise _changed(key, if_match, info.etag)
-        return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
+        try:
+            return open_entry(self._store.blobs, info, entry, opener=self._store.opener, range=range)
+        except IntegrityError:
+            with self._unless_collected(commit):
+                if self._find(key) == (entry, commit):
+                    raise
+            return self.read(key, range=range, if_match=if_match)  # it was written over, and collected
+
+    @contextmanager
+    def _unless_collected(self, commit: str | None) -> Generator[None]:
+        try:
+            yield
+        except IntegrityError:
+            with self._store.db.snapshot() as db:
+                self._store.require_commits(db, refs.repo_id(db, self._repo.name), [commit] if commit else [])
+            raise
 
     def list(self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None) -> Iterator[Page]:
         """List objects in key order, uncommitted over committed, all of one moment."""
@@ -213,7 +243,18 @@ class EmbeddedRef:
     def stage(
         self, edits: Edits, *, mode: PutMode = OVERWRITE, drafts: Sequence[Draft] = (), batch: Batch | None = None
     ) -> Sequence[ObjectInfo]:
-        """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay."""
+        """Put these entries (None deletes) over what is there, in one transaction; return infos of those that stay.
+
+        Args:
+            edits: By key.
+            mode: What may be there.
+            drafts: New blobs that they need.
+            batch: Many new blobs that they need.
+
+        Raises:
+            ContentCollected: A blob is not held any more; nothing was changed.
+            Vanished: The same, of what the batch relied on.
+        """
         self._store.require_writable()  # before the gate, whose lock file is written to
         with ExitStack() as cleanup:
             for draft in drafts:
@@ -226,12 +267,26 @@ class EmbeddedRef:
                 self._store.publish(db, list(drafts))
                 if batch is not None:
                     batch.publish(db)
+                new = {draft.digest for draft in drafts}
+                if batch is not None:
+                    new |= batch.seen
                 if to_stage:
-                    staging.stage(db, branch.token, to_stage)
+                    self._stage_rows(db, branch, to_stage, new=new)
                 if to_unstage:
                     staging.unstage(db, branch.token, to_unstage)
         self._repo.remember_staged(branch, edits)
         return infos
+
+    def _stage_rows(self, db: sqlite3.Connection, branch: BranchRow, edits: Edits, *, new: set[bytes]) -> None:
+        needed = blobs_of(edits.values())
+        if (lost := self._store.lacks(db, needed - new)) is not None:
+            key = next(key for key, entry in edits.items() if lost in blobs_of([entry]))
+            raise ContentCollected(
+                f"the content of {key!r} was collected meanwhile: no commit and no uncommitted change had it",
+                hint="nothing was changed; put it again from where it came from",
+            )
+        if staging.stage(db, branch.token, edits):
+            intents.note(db, "blob", needed)
 
     def _decided(
         self, db: sqlite3.Connection, view: _View, branch: BranchRow, edits: Edits, mode: PutMode
@@ -264,10 +319,14 @@ class EmbeddedRef:
     def copy(self, source: str, target: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo:
         """Copy an object within the branch; no bytes move."""
         check_key(target)
-        entry, _ = self._find(source)
-        if entry is None:
-            raise self.no_such_key(source)
-        return self.stage({target: retyped(entry, source, target, modified_us=self._store.clock())}, mode=mode)[0]
+
+        def copied() -> ObjectInfo:
+            entry, _ = self._find(source)
+            if entry is None:
+                raise self.no_such_key(source)
+            return self.stage({target: retyped(entry, source, target, modified_us=self._store.clock())}, mode=mode)[0]
+
+        return twice(copied)
 
     def link(self, source: ObjectInfo, key: str, *, mode: PutMode = OVERWRITE) -> ObjectInfo | None:
         """Take over bytes that the store holds already; None if it does not."""
@@ -281,7 +340,10 @@ class EmbeddedRef:
             return None
         attributes = Attributes(content_type=source.content_type, metadata=source.metadata)
         entry = entry_of(source.key, digest, source.size, modified_us=0, attributes=attributes)
-        return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+        try:
+            return self.stage({key: retyped(entry, source.key, key, modified_us=self._store.clock())}, mode=mode)[0]
+        except ContentCollected:
+            return None
 
     def link_outside(self, infos: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
         """Stage an entry for each of these objects, whose bytes stay where they are, in one transaction."""

@@ -1,13 +1,13 @@
 """Copying the immutable files of a store into another folder, where they arrive whole or not at all."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from datastore.embedded.durable import fsync_directory, fsync_files, reflink
+from datastore.embedded.processes import scratch_name
 
 __all__ = ["copy_objects"]
 
@@ -31,9 +31,8 @@ def copy_objects(source: Path, target: Path) -> tuple[int, int]:
 
 def _missing(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
     for name in _FOLDERS:
-        pending = (
-            [(source / name, target / name)] if (source / name).is_dir() else []
-        )  # packs/ comes with the first one
+        # packs/ comes with the first pack.
+        pending = [(source / name, target / name)] if (source / name).is_dir() else []
         while pending:
             here, there = pending.pop()
             if not there.is_dir():
@@ -61,7 +60,7 @@ def _copy(batch: list[tuple[Path, Path]], scratch: Path) -> Iterator[int]:
     drafts: list[tuple[Path, Path]] = []
     try:
         for source, target in batch:
-            draft = scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+            draft = scratch / scratch_name()
             drafts.append((draft, target))
             try:
                 _clone(source, draft)

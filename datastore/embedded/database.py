@@ -249,7 +249,17 @@ class Database:
 
     def _checkpoint(self) -> None:
         with self._lent() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # Nobody waits, with the gate held, for a reader that may be suspended: the next one comes soon enough.
+            connection.execute("PRAGMA busy_timeout=0")
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+
+    def shorten_log(self) -> None:
+        """Write the log back into the file and give its space back, as far as readers allow."""
+        with self._gate.held():
+            self._checkpoint()
 
     def close(self) -> None:
         """Close the idle connections, under the gate: the last close writes the log back into the file."""

@@ -25,6 +25,7 @@ __all__ = [
     "fsync_directory",
     "fsync_file",
     "fsync_files",
+    "is_full",
     "reflink",
     "write_new",
 ]
@@ -61,6 +62,14 @@ def disk_error(folder: Path, error: OSError) -> DatastoreError:
         return Forbidden(message, hint="check its owner and permissions; nothing was changed")
     message = f"the disk of {folder} failed: {error.strerror or error}"
     return Unavailable(message, hint="nothing was changed; try again, and look after that disk")
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether this is what became of a full disk, be it SQLite's error or the system's."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in _FULL
+    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """What a store needs before it can be opened: its folders, `config.json`, the index."""
 
 import os
-import secrets
 import sqlite3
 import time
 import uuid
@@ -12,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from datastore.embedded import refs, salvage
-from datastore.embedded.blobs import BlobFiles
 from datastore.embedded.database import Database
 from datastore.embedded.diagnosis import index_problems, refs_problems
 from datastore.embedded.durable import fsync_directory, fsync_files, write_new
@@ -20,8 +18,9 @@ from datastore.embedded.gate import Gate
 from datastore.embedded.gather import gather
 from datastore.embedded.journal import Journal
 from datastore.embedded.layout import FORMAT, Layout, StoreConfig, fields_missing
+from datastore.embedded.processes import scratch_name
 from datastore.embedded.quarantine import set_aside
-from datastore.embedded.rebuild import write_index
+from datastore.embedded.rebuild import blob_sizes, write_index
 from datastore.embedded.replay import replay
 from datastore.errors import DatastoreError, IntegrityError
 from datastore.values import Repaired
@@ -136,8 +135,7 @@ class Foundation:
         gathered = gather(layout)
         done = f"made anew from the files, with {len(gathered.repos)} repos and {len(gathered.commits)} commits"
         if not self._dry_run:
-            blobs = BlobFiles(layout.blobs, scratch=layout.scratch)
-            uncommitted = salvage.uncommitted_of(layout.index, self._draft(), blobs=blobs)
+            uncommitted = salvage.uncommitted_of(layout.index, self._draft(), sizes=blob_sizes(layout))
             draft = self._draft()
             # Larger than every number of a staging area before: there was not one in each microsecond.
             write_index(draft, gathered, layout, store_id=store_id, first_token=time.time_ns() // 1000)
@@ -156,7 +154,7 @@ class Foundation:
             yield Repaired(kind="ref", id=ref, problem=f"no ref led to commit {commit_id}", done=done)
 
     def _draft(self) -> Path:
-        return self._layout.scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+        return self._layout.scratch / scratch_name()
 
 
 def _refuse_newer(layout: Layout) -> None:

@@ -3,17 +3,18 @@
 import errno
 import json
 import os
-import secrets
 import uuid
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from datastore.embedded.ballast import Ballast
 from datastore.embedded.database import Database
 from datastore.embedded.disks import require_local
 from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
+from datastore.embedded.processes import scratch_name
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
 
 __all__ = ["FORMAT", "Layout", "StoreConfig", "fields_missing"]
@@ -21,7 +22,7 @@ __all__ = ["FORMAT", "Layout", "StoreConfig", "fields_missing"]
 FORMAT = 1
 _FOLDERS = ("blobs", "trees", "commits", "tmp", "locks")
 _INDEX = ("meta.db", "meta.db-wal", "meta.db-shm", "meta.db-journal")
-_OURS = {*_FOLDERS, *_INDEX, "packs", "backups", "config.json", "refs.journal"}
+_OURS = {*_FOLDERS, *_INDEX, "packs", "backups", "ballast", "config.json", "refs.journal"}
 
 
 class StoreConfig(Struct, frozen=True, kw_only=True):
@@ -77,6 +78,7 @@ class Layout:
     locks/        the writer gate
     quarantine/   what `repair` took out of the way: nothing of it is read
     backup.json   in a backup, and in what is being restored from one
+    ballast       space that `collect` gives back first when the disk is full
     """
 
     def __init__(self, root: Path) -> None:
@@ -92,6 +94,7 @@ class Layout:
         self.quarantine = root / "quarantine"
         self.backup = root / "backup.json"
         self.gate = root / "locks" / "write.lock"
+        self.ballast = Ballast(root / "ballast", scratch=self.scratch)
 
     @property
     def folders(self) -> list[Path]:
@@ -197,8 +200,9 @@ class Layout:
         for leftover in (self.index, *self.root.glob("meta.db-*")):
             leftover.unlink(missing_ok=True)  # of an interrupted creation: it holds nothing yet
         Database.create(self.index, store_id=config.store_id)
-        draft = self.scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+        draft = self.scratch / scratch_name()
         write_new(draft, msgspec.json.format(msgspec.json.encode(config)))
+        self.ballast.make()
         fsync_directory(self.root)
         draft.replace(self.config)
         fsync_directory(self.root)

@@ -62,6 +62,7 @@ __all__ = [
     "encode",
     "id_of",
     "node_end",
+    "references",
     "same_content",
     "totals",
 ]
@@ -461,6 +462,18 @@ def decode(node_id: str, raw: bytes) -> Node:
     if problem := _row_problem(rows) or (level and _index_problem(rows)):
         raise DamagedNode(node_id, problem)
     return Node(level, rows, *totals(level, rows))
+
+
+def references(node_id: str, data: bytes) -> tuple[int, bytes, Rows | None]:
+    """Return (level, digest column, rows) of a stored node; the rows only if not every entry is one blob.
+
+    For walks over everything: a tenth of the work of `decode`, and safer, because the bytes are compared with the id.
+    """
+    raw = decompress(node_id, data)
+    if id_of(raw) != node_id:
+        raise DamagedNode(node_id, "its bytes do not match its id")
+    _, level, _, _, digests, _, _, _, _, _, kinds, _ = _decoder.decode(raw)
+    return level, digests, decode(node_id, raw).rows if any(kinds) else None
 
 
 def _row_problem(rows: Rows) -> str | None:

@@ -5,13 +5,12 @@ compare-and-swap of a ref). A name appears only after its bytes are durable, so 
 """
 
 import contextlib
-import os
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
+from datastore.embedded.processes import scratch_name
 
 __all__ = ["Drafts", "ObjectFiles"]
 
@@ -30,6 +29,10 @@ class ObjectFiles:
         self._folder = folder
         self._scratch = scratch
 
+    def path(self, object_id: str) -> Path:
+        """Return where an object is, or would be."""
+        return self._folder / object_id
+
     def get(self, object_id: str) -> bytes:
         """Return the bytes, or raise `KeyError`."""
         try:
@@ -47,7 +50,7 @@ class ObjectFiles:
             fsync_directory(self._folder)
 
     def _write(self, missing: Mapping[str, bytes]) -> None:
-        drafts = {self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}": name for name in missing}
+        drafts = {self._scratch / scratch_name(): name for name in missing}
         try:
             if len(drafts) <= 2:
                 for draft, name in drafts.items():

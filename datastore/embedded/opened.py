@@ -3,14 +3,14 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from datastore.embedded import commits, refs
+from datastore.embedded import commits, intents, refs
 from datastore.embedded.blobs import BlobFiles, Draft
 from datastore.embedded.commits import Commit
 from datastore.embedded.database import Database
@@ -22,13 +22,13 @@ from datastore.embedded.layout import Layout
 from datastore.embedded.objects import Drafts, ObjectFiles
 from datastore.embedded.packs import PackDraft, PackFiles, Place
 from datastore.embedded.trees import Trees
-from datastore.errors import Forbidden, IntegrityError, Unavailable
+from datastore.errors import Forbidden, IntegrityError, NotFound, Unavailable
 from datastore.values import CommitInfo
 
 if TYPE_CHECKING:
     from datastore.bridging import Opener
 
-__all__ = ["OpenStore", "now_us"]
+__all__ = ["OpenStore", "SyncFailed", "now_us"]
 
 _CACHED_COMMITS = 10_000
 _QUERIED = 500
@@ -45,6 +45,15 @@ def _reopened(root: Path, read_only: bool, store_id: str) -> "OpenStore":  # noq
 def now_us() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+class SyncFailed(Exception):
+    """The disk refused to make these blobs durable; `distrust` has to be told when the transaction is over."""
+
+    def __init__(self, digests: list[bytes], error: OSError) -> None:
+        super().__init__(digests, error)
+        self.digests = digests
+        self.error = error
 
 
 class OpenStore:
@@ -138,12 +147,34 @@ class OpenStore:
         return Commit(commits.decode(commit_id, row[0]), int(row[1]))
 
     @staticmethod
+    def require_commits(db: sqlite3.Connection, repo: int, ids: Iterable[str]) -> None:
+        """Raise `NotFound` unless all of these commits are there, and with them all that they need.
+
+        Within a write transaction it stays so until the next one; after that, only for what an intent or a ref names.
+        """
+        for commit_id in ids:
+            if db.execute("SELECT 1 FROM commits WHERE repo = ? AND id = ?", (repo, commit_id)).fetchone() is None:
+                message = f"commit {commit_id[:8]} was collected meanwhile: no branch or tag led to it"
+                raise NotFound(message, hint="nothing was changed; name a branch, a tag or a commit that `log` shows")
+
+    @contextmanager
+    def unless_collected(self, repo: int, ids: Iterable[str]) -> Generator[None]:
+        """Raise `NotFound`, not `IntegrityError`, in this block if one of these commits was collected meanwhile."""
+        try:
+            yield
+        except IntegrityError:
+            with self.db.read() as db:
+                self.require_commits(db, repo, ids)
+            raise
+
+    @staticmethod
     def index_commit(
         db: sqlite3.Connection, repo: int, info: CommitInfo, body: bytes, *, op_id: str, generation: int
     ) -> None:
         """Add a commit, whose file is durable, to the index."""
         query = "INSERT INTO commits (repo, id, tree, generation, op_id, body) VALUES (?, ?, ?, ?, ?, ?)"
         db.execute(query, (repo, info.id, info.tree, generation, op_id, body))
+        intents.note(db, "base", [bytes.fromhex(info.id)], repo=repo)
 
     def publish(self, db: sqlite3.Connection, drafts: list[Draft]) -> None:
         """Give drafts their names within a write transaction, unless the store is known to hold their bytes whole.
@@ -230,14 +261,44 @@ class OpenStore:
         except IntegrityError:
             raise
         except OSError as error:
-            # The kernel may have dropped what it could not write, and would say yes to the next fsync.
-            with self.db.write(durable=True) as db:
-                db.executemany(
-                    "UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d, _ in pending]
-                )
-            message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
-            raise Unavailable(message, hint="nothing was committed; the changes are still uncommitted") from error
+            raise self.distrust([digest for digest, _ in pending], error) from error
         return [digest for digest, _ in pending]
+
+    def lacks(self, db: sqlite3.Connection, digests: Iterable[bytes]) -> bytes | None:
+        """Return a blob that the store does not hold, within a write transaction; None if it holds all of them."""
+        wanted = list(digests)
+        rows = _blob_rows(db, wanted)
+        return next((digest for digest in wanted if not self._is_there(rows.get(digest), digest)), None)
+
+    def _is_there(self, row: "_BlobRow | None", digest: bytes) -> bool:
+        if row is None or row.place is None:
+            return row is not None and self.blobs.has_file(digest, row.size)
+        return self.packs.holds(row.place, row.size)
+
+    def sync_again(self, db: sqlite3.Connection, digests: Collection[bytes]) -> bool:
+        """Make blobs durable, within a write transaction, that nothing held since `make_durable`; False if one is gone.
+
+        `collect` may have removed it, and somebody may have put it again: then it is another file. They are few.
+        """
+        if self.lacks(db, digests) is not None:
+            return False
+        query = "SELECT digest FROM blobs WHERE digest = ? AND durable = 0"
+        pending = [row[0] for digest in digests for row in db.execute(query, (digest,))]
+        try:
+            self.blobs.sync(pending)
+        except OSError as error:
+            raise SyncFailed(pending, error) from error
+        return True
+
+    def distrust(self, digests: Iterable[bytes], error: OSError) -> Unavailable:
+        """Have blobs written anew the next time, and return the error to raise.
+
+        The kernel may have dropped what it could not write, and would say yes to the next fsync.
+        """
+        with self.db.write(durable=True) as db:
+            db.executemany("UPDATE blobs SET boot = '' WHERE digest = ? AND durable = 0", [(d,) for d in digests])
+        message = f"the disk of {self.layout.root} did not take the data: {error.strerror or error}"
+        return Unavailable(message, hint="nothing was committed; the changes are still uncommitted")
 
     def _pending(self, digests: set[bytes]) -> list[tuple[bytes, str]]:
         with self.db.read() as db:
@@ -259,6 +320,7 @@ class OpenStore:
 
 
 class _BlobRow(Struct, frozen=True):
+    size: int
     durable: bool
     boot: str
     place: Place | None
@@ -269,9 +331,9 @@ def _blob_rows(db: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, 
     for at in range(0, len(digests), _QUERIED):
         some = digests[at : at + _QUERIED]
         query = f"""
-            SELECT b.digest, b.durable, b.boot, p.name, b.offset FROM blobs b LEFT JOIN packs p ON p.id = b.pack
+            SELECT b.digest, b.size, b.durable, b.boot, p.name, b.offset FROM blobs b LEFT JOIN packs p ON p.id = b.pack
             WHERE b.digest IN ({", ".join("?" * len(some))})
         """  # noqa: S608 - question marks
-        for digest, durable, boot, pack, offset in db.execute(query, some):
-            found[digest] = _BlobRow(bool(durable), boot, None if pack is None else Place(pack, offset))
+        for digest, size, durable, boot, pack, offset in db.execute(query, some):
+            found[digest] = _BlobRow(size, bool(durable), boot, None if pack is None else Place(pack, offset))
     return found

@@ -7,7 +7,6 @@ everything that is in it without an index.
 import hashlib
 import mmap
 import os
-import secrets
 import struct
 import threading
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file
+from datastore.embedded.processes import scratch_name
 from datastore.errors import IntegrityError
 from datastore.provider import Bytes
 from datastore.streams import CHUNK
@@ -214,7 +214,7 @@ class PackFiles:
 
     def draft(self) -> PackDraft:
         """Begin a pack."""
-        return PackDraft(self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}")
+        return PackDraft(self._scratch / scratch_name())
 
     def publish(self, draft: PackDraft) -> None:
         """Give a pack its name, durably. Where the name is taken, the same bytes take its place: harmless."""

@@ -13,7 +13,17 @@ from datastore.embedded.layout import Layout
 from datastore.embedded.packs import scan
 from datastore.embedded.replay import RepoRefs
 
-__all__ = ["write_index"]
+__all__ = ["blob_sizes", "write_index"]
+
+
+def blob_sizes(layout: Layout) -> dict[bytes, int]:
+    """Return the bytes of every blob that is there, by digest."""
+    sizes = {record.digest: record.size for path in _packs(layout) for record in scan(path)}
+    return sizes | dict(_blob_files(layout))
+
+
+def _packs(layout: Layout) -> list[Path]:
+    return sorted(layout.packs.glob("*.pack"))
 
 
 def _blob_files(layout: Layout) -> Iterator[tuple[bytes, int]]:
@@ -51,7 +61,7 @@ def write_index(path: Path, gathered: Gathered, layout: Layout, *, store_id: str
 
 def _write_packs(db: sqlite3.Connection, layout: Layout) -> None:
     """Index what a scan of the packs finds; a blob that has a file of its own is read from there."""
-    for path in sorted(layout.packs.glob("*.pack")):
+    for path in _packs(layout):
         query = "INSERT INTO packs (name, size) VALUES (?, ?) RETURNING id"
         pack = int(db.execute(query, (path.stem, path.stat().st_size)).fetchone()[0])
         rows = ((record.digest, record.size, pack, record.offset) for record in scan(path))

@@ -9,6 +9,7 @@ from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, fast_forward, uncommitted
 from datastore.embedded.branch import EmbeddedRef
 from datastore.embedded.check import check_store
+from datastore.embedded.collected import twice
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
 from datastore.embedded.nodes import Entry, same_content
@@ -193,8 +194,9 @@ class EmbeddedRepo:
         found = commits.history(start, load=partial(self.store.commit, repo), first_parent=first_parent)
         if key is not None:
             found = (info for info in found if self._touches(repo, info, key, first_parent=first_parent))
-        for _, info in zip(range(limit) if limit is not None else iter(int, 1), found, strict=False):
-            yield info
+        with self.store.unless_collected(repo, [start]):
+            for _, info in zip(range(limit) if limit is not None else iter(int, 1), found, strict=False):
+                yield info
 
     def _touches(self, repo: int, info: CommitInfo, key: str, *, first_parent: bool) -> bool:
         """Whether a commit changed a key, or something under `key/`: it differs from each parent, as git has it."""
@@ -222,8 +224,9 @@ class EmbeddedRepo:
     def diff(self, a: str, b: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between two commits."""
         left, right = self.commit_of(a), self.commit_of(b)
-        for key, before, after in _content_changes(self.store.trees.diff(left.tree, right.tree, prefix=prefix)):
-            yield Change(key=key, before=_info(key, before, left.id), after=_info(key, after, right.id))
+        with self.store.unless_collected(self._number(), [left.id, right.id]):
+            for key, before, after in _content_changes(self.store.trees.diff(left.tree, right.tree, prefix=prefix)):
+                yield Change(key=key, before=_info(key, before, left.id), after=_info(key, after, right.id))
 
     def has_uncommitted(self, branch: str) -> bool:
         """Tell whether the branch has uncommitted changes."""
@@ -335,7 +338,7 @@ class EmbeddedRepo:
                 raise NothingToCommit(f"all changes of {source!r} are in {into!r} already")
             return Plan(tree, (now.branch.head,) if squash else (now.branch.head, theirs.id))
 
-        return advance(self.store, self.name, into, request, plan)
+        return advance(self.store, self.name, into, request, plan, sources=[theirs.id])
 
     def revert(self, branch: str, commit: str, request: CommitRequest, *, parent: int = 1) -> CommitInfo:
         """Commit the opposite of a commit."""
@@ -362,7 +365,9 @@ class EmbeddedRepo:
         if not 1 <= parent <= len(info.parents):
             message = f"commit {info.id[:8]} has no parent {parent}; it has {len(info.parents)}"
             raise ValidationError(message, hint="parent=1 is the branch that it was made on")
-        return self.store.commit(self._number(), info.parents[parent - 1]).info
+        repo = self._number()
+        with self.store.unless_collected(repo, [info.id]):
+            return self.store.commit(repo, info.parents[parent - 1]).info
 
     def _replay(
         self, branch: str, request: CommitRequest, before: CommitInfo | None, after: CommitInfo | None, *, what: str
@@ -383,7 +388,8 @@ class EmbeddedRepo:
                 raise NothingToCommit(f"{what} changes nothing on {branch!r}", hint="its changes are there already")
             return Plan(tree, (now.branch.head,))
 
-        return advance(self.store, self.name, branch, request, plan)
+        sources = [info.id for info in (before, after) if info is not None]
+        return advance(self.store, self.name, branch, request, plan, sources=sources)
 
     # uncommitted changes
 
@@ -397,6 +403,9 @@ class EmbeddedRepo:
 
     def restore(self, branch: str, key: str, ref: str) -> int:
         """Make an object, or all under `key/`, as it is at `ref`; return how many keys changed."""
+        return twice(lambda: self._restore(branch, key, ref))
+
+    def _restore(self, branch: str, key: str, ref: str) -> int:
         view = self.at(branch)
         wanted = self.at(ref).entries(key)
         present = view.entries(key)

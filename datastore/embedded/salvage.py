@@ -2,14 +2,13 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from datastore.embedded import staging
-from datastore.embedded.blobs import BlobFiles
 from datastore.embedded.content import chunks_of
 from datastore.embedded.database import index_errors
 from datastore.embedded.nodes import Entry, check_row
@@ -26,13 +25,13 @@ _QUERY = """
 """
 
 
-def uncommitted_of(index: Path, draft: Path, *, blobs: BlobFiles) -> dict[tuple[str, str], Edits]:
+def uncommitted_of(index: Path, draft: Path, *, sizes: Mapping[bytes, int]) -> dict[tuple[str, str], Edits]:
     """Return the staged rows by (repo, branch), those of them that are whole: a wrong one is left out.
 
     Args:
         index: The damaged file; it is not touched.
         draft: New name for a copy of it, because SQLite writes to what it opens.
-        blobs: Where their content has to be.
+        sizes: Of the blobs that are there, by digest.
     """
     copies = {Path(f"{index}{end}"): Path(f"{draft}{end}") for end in ("", "-wal")}
     found: dict[tuple[str, str], Edits] = {}
@@ -41,7 +40,7 @@ def uncommitted_of(index: Path, draft: Path, *, blobs: BlobFiles) -> dict[tuple[
             if source.is_file():
                 shutil.copyfile(source, copy)
         for repo, branch, key, entry in _rows(draft):
-            if _is_whole(key, entry, blobs):
+            if _is_whole(key, entry, sizes):
                 found.setdefault((repo, branch), {})[key] = entry
     finally:
         for end in ("", "-wal", "-shm", "-journal"):
@@ -66,12 +65,12 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str, Entry | None]]:
         return
 
 
-def _is_whole(key: str, entry: Entry | None, blobs: BlobFiles) -> bool:
+def _is_whole(key: str, entry: Entry | None, sizes: Mapping[bytes, int]) -> bool:
     if entry is None:
         return True
     try:
         check_row(key, entry)
-        return all(blobs.has(digest, size) for digest, size in chunks_of(entry))
+        return all(sizes.get(digest) == size for digest, size in chunks_of(entry))
     except DatastoreError:
         return False
 

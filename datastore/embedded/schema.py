@@ -53,6 +53,17 @@ CREATE TABLE IF NOT EXISTS blobs (
 CREATE TABLE IF NOT EXISTS packs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL
 );
+-- Work under way, see `intents.py`: of which process, since when. `collects`: 1 looks for what is needed, 2 removes.
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, boot TEXT NOT NULL, space TEXT NOT NULL, pid INTEGER NOT NULL, ticks INTEGER NOT NULL,
+    began_us INTEGER NOT NULL, collects INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+-- What that work is about to need: ids of 32 bytes each, joined. Numbers only grow, so that what is new is known.
+CREATE TABLE IF NOT EXISTS intents (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL, repo INTEGER NOT NULL DEFAULT 0, ids BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS intents_by_session ON intents (session);
 """
 
 ADDED_COLUMNS = {2: ("blobs.pack INTEGER", "blobs.offset INTEGER")}

@@ -15,6 +15,7 @@ from datastore.listing import after_prefix
 __all__ = [
     "Edits",
     "Found",
+    "count",
     "decide",
     "drop",
     "find",
@@ -127,11 +128,13 @@ def decide(
     return "stage"
 
 
-def stage(db: sqlite3.Connection, token: int, edits: Edits) -> None:
-    """Put rows over what is staged."""
-    seq = int(db.execute("UPDATE store SET seq = seq + 1 RETURNING seq").fetchone()[0])
+def stage(db: sqlite3.Connection, token: int, edits: Edits) -> bool:
+    """Put rows over what is staged; tell whether a `collect` is running, which has to be told of them."""
+    query = "UPDATE store SET seq = seq + 1 RETURNING seq, EXISTS (SELECT 1 FROM sessions WHERE collects > 0)"
+    seq, collects = db.execute(query).fetchone()
     query = f"INSERT OR REPLACE INTO staging (token, key, seq, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     db.executemany(query, ((token, key, seq, *_values(entry)) for key, entry in edits.items()))
+    return bool(collects)
 
 
 def _values(entry: Entry | None) -> _Values:
@@ -166,12 +169,22 @@ def drop(db: sqlite3.Connection, token: int, *, key: str | None = None, prefix: 
     return done.rowcount
 
 
-def forget_committed(db: sqlite3.Connection, token: int, taken: Edits, *, up_to: int) -> None:
-    """Take away the rows that a commit took; what was staged after its snapshot stays, unless it is the same again."""
+def forget_committed(db: sqlite3.Connection, token: int, taken: Edits, *, up_to: int) -> list[Entry | None]:
+    """Take away the rows that a commit took; what was staged after its snapshot stays, unless it is the same again.
+
+    Returns:
+        What the commit took and was written over since, so that for a while nothing staged had it.
+    """
     db.execute("DELETE FROM staging WHERE token = ? AND seq <= ?", (token, up_to))
     later = rows(db, token)
     same = [key for key, entry in later.items() if key in taken and same_content(entry, taken[key])]
     db.executemany("DELETE FROM staging WHERE token = ? AND key = ?", ((token, key) for key in same))
+    return [taken[key] for key in later if key in taken]
+
+
+def count(db: sqlite3.Connection, token: int, *, up_to: int) -> int:
+    """Return the number of rows that were staged up to a number."""
+    return int(db.execute("SELECT count(*) FROM staging WHERE token = ? AND seq <= ?", (token, up_to)).fetchone()[0])
 
 
 def move(db: sqlite3.Connection, old: int, new: int) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,16 +12,18 @@ from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.backup import back_up, restore
 from datastore.embedded.check import check_store
+from datastore.embedded.collect import Terms, collect_store
+from datastore.embedded.intents import Work
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore, now_us
 from datastore.embedded.probe import findings
 from datastore.embedded.repair import repair_store
 from datastore.embedded.repo import EmbeddedRepo
-from datastore.errors import AlreadyExists, DatastoreError, Forbidden, IntegrityError, NotFound
+from datastore.errors import AlreadyExists, DatastoreError, Forbidden, IntegrityError, NotFound, Unavailable
 from datastore.names import check_branch, check_repo
 from datastore.probing import Finding
 from datastore.provider import SupportsRepos, SupportsVersioning
-from datastore.values import Backup, CommitInfo, Problem, Repaired
+from datastore.values import GRACE, KEEP_DELETED, Backup, Collected, CommitInfo, Problem, Repaired
 
 __all__ = ["EmbeddedStore", "Options", "open_mount"]
 
@@ -126,17 +129,35 @@ class EmbeddedStore:
         )
         op_id = uuid.uuid4().hex
         commit_id, body = commits.encode(info, op_id=op_id)
+        work = Work()
+        try:
+            self._create_repo(store, name, default_branch, (commit_id, body, op_id), work=work)
+        finally:
+            work.give_up(store.db)
+        return EmbeddedRepo(store, name)
+
+    @staticmethod
+    def _create_repo(
+        store: OpenStore, name: str, default_branch: str, first: tuple[str, bytes, str], *, work: Work
+    ) -> None:
+        commit_id, body, op_id = first
+        with store.db.write(durable=False) as db:
+            work.begin(db)
+            work.needs(db, "commit", [bytes.fromhex(commit_id)])
         store.commit_files.put_new({commit_id: body})
         change: dict[str, object] = {"do": "create-repo", "repo": name, "branch": default_branch, "new": commit_id}
         change["store"] = store.id
         with store.changing_refs(change) as db:
+            if not work.end(db):
+                message = f"this process was taken for dead while it made the repo {name!r}"
+                raise Unavailable(message, hint="nothing was changed; try again")
             _refuse_taken_name(db, name)
             query = "INSERT INTO repos (name, default_branch) VALUES (?, ?) RETURNING id"
             repo = int(db.execute(query, (name, default_branch)).fetchone()[0])
             store.index_commit(db, repo, commits.decode(commit_id, body), body, op_id=op_id, generation=1)
             query = "INSERT INTO branches (repo, name, head, token) VALUES (?, ?, ?, ?)"
             db.execute(query, (repo, default_branch, commit_id, refs.new_token(db)))
-        return EmbeddedRepo(store, name)
+        work.is_done()
 
     def delete_repo(self, name: str) -> None:
         """Delete a repo with all its refs and uncommitted changes. Content that other repos share stays."""
@@ -232,6 +253,37 @@ class EmbeddedStore:
             ValidationError: The folder is something else.
         """
         return restore(self._open(), target.expanduser().absolute(), new_id=new_id)
+
+    def collect(
+        self,
+        *,
+        grace: timedelta = GRACE,
+        keep_deleted: timedelta = KEEP_DELETED,
+        dry_run: bool = False,
+        max_bytes: int | None = None,
+    ) -> Collected:
+        """Remove what no commit, branch, tag or uncommitted change needs any more, beside readers and writers.
+
+        It may be killed at any moment; the next run finishes.
+
+        Args:
+            grace: What is younger stays. This is for people who want something back: nothing that somebody needs is
+                lost with 0.
+            keep_deleted: How long a deleted branch can be brought back.
+            dry_run: Only tell what would go; writes nothing.
+            max_bytes: Stop before more than this is removed.
+
+        Raises:
+            IntegrityError: Something that is needed cannot be read, so that nobody knows what it needs in turn.
+        """
+        terms = Terms(grace=grace, keep_deleted=keep_deleted, max_bytes=max_bytes)
+        if not dry_run:
+            return collect_store(self._open(), terms, dry_run=False)
+        reading = OpenStore(self._layout, read_only=True, clock=self._clock)  # so that SQLite writes nothing, too
+        try:
+            return collect_store(reading, terms, dry_run=True)
+        finally:
+            reading.close()
 
     def close(self) -> None:
         """Close the index; the next verb opens it again."""

@@ -78,3 +78,28 @@ def test_check_of_what_is_no_store(fail, garments, folder):
     fail("check", "nosuch")
     ds.mount("disk", "local", path=str(folder))
     assert "datastore check" in fail("check", "disk")
+
+
+def test_collect_tells_what_goes_and_removes_it(run, fail, garments):
+    garments.create_branch("x")
+    garments.branch("x").objects.put("large.bin", b"x" * 100_000)
+    garments.branch("x").commit("Large")
+    garments.delete_branch("x")
+    garments.branch("main").objects.put("never.txt", b"never")
+    garments.branch("main").reset()
+    never = ["blob", "1", "5", "no commit and no uncommitted change needs it"]
+    assert run("collect", "--dry-run").rows == []  # young
+    assert run("collect", "--dry-run", "--grace", "0").rows == [never]
+    found = run("collect", "--grace", "0", "--json").json
+    assert found["removed"] == [dict(zip(("kind", "count", "bytes", "reason"), ("blob", 1, 5, never[3]), strict=True))]
+    assert (found["dry_run"], found["complete"], found["young"]) == (False, True, [])
+    rows = run("collect", os.environ["DATASTORE_STORE"], "--grace", "0", "--keep-deleted", "0").rows
+    assert [row[0] for row in rows] == ["blob", "branch", "commit", "tree"]
+    assert rows[0][2] == "100000"
+    assert run("check").out == ""
+    assert "24h" in fail("collect", "--grace", "tomorrow", code=2)
+
+
+def test_collect_of_what_is_no_store(fail, garments, folder):
+    ds.mount("disk", "local", path=str(folder))
+    assert "datastore collect" in fail("collect", "disk")
