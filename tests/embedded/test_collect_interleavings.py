@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from datastore.embedded import branch as branch_module
+from datastore.embedded import batch as batch_module
 from datastore.embedded import intents
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import Conflict, NotFound
@@ -337,7 +337,8 @@ def pairs(tried):
 @pytest.mark.parametrize("order", ["writer first", "collect first"])
 @pytest.mark.parametrize("kind", SCENARIOS, ids=[kind.__name__ for kind in SCENARIOS])
 def test_no_interleaving_loses_anything(tmp_path, monkeypatch, kind, order, dead):
-    monkeypatch.setattr(branch_module, "_IMPORT_BATCH", 2)
+    monkeypatch.setattr(batch_module, "_FILES", 2)
+    monkeypatch.setattr(batch_module, "PACKED", 0)  # every body counts as large, and gets its name early
     template = EmbeddedStore(tmp_path / "template", clock=stopped_clock)
     scenario = kind()
     repo = template.create_repo("garments")
