@@ -14,7 +14,7 @@ from msgspec import Struct
 from datastore.embedded import intents, staging
 from datastore.embedded.blobsweep import BlobSweep
 from datastore.embedded.compact import compact
-from datastore.embedded.durable import is_full
+from datastore.embedded.durable import disk_errors, is_full
 from datastore.embedded.garbage import (
     Row,
     Tally,
@@ -60,25 +60,32 @@ def collect_store(store: OpenStore, terms: Terms, *, dry_run: bool) -> Collected
         Unavailable: The disk is full, and the ballast was not enough.
     """
     tally = Tally(terms.max_bytes)
-    if dry_run:
-        _persist(lambda: _Run(store, terms, tally).tell())
-    else:
-        store.require_writable()
-        for victim in scratch_victims(store):
-            if tally.has_room(victim.size) and unlink(victim.path):
-                tally.goes(victim.kind, victim.reason, victim.size)
-        _with_room(store, lambda: _persist(lambda: _Run(store, terms, tally).remove()))
-        with contextlib.suppress(Unavailable):  # for a rewritten pack there may be no room yet
-            done = compact(store)
-            if done.freed:
-                count = done.rewritten + done.unnamed
-                tally.goes("pack", "half of it was dead, or nothing named it", done.freed, count=count)
-        with contextlib.suppress(Unavailable):  # the log, which may be larger than what was freed, can wait
-            store.db.shorten_log()
-        store.layout.ballast.make()
+    with disk_errors(store.layout.root):
+        act = _tell if dry_run else _remove
+        act(store, terms, tally)
     return Collected(
         dry_run=dry_run, removed=tuple(tally.removed()), young=tuple(tally.young()), complete=tally.complete
     )
+
+
+def _tell(store: OpenStore, terms: Terms, tally: Tally) -> None:
+    _persist(lambda: _Run(store, terms, tally).tell())
+
+
+def _remove(store: OpenStore, terms: Terms, tally: Tally) -> None:
+    store.require_writable()
+    for victim in scratch_victims(store):
+        if tally.has_room(victim.size) and unlink(victim.path):
+            tally.goes(victim.kind, victim.reason, victim.size)
+    _with_room(store, lambda: _persist(lambda: _Run(store, terms, tally).remove()))
+    with contextlib.suppress(Unavailable):  # for a rewritten pack there may be no room yet
+        done = compact(store)
+        if done.freed:
+            count = done.rewritten + done.unnamed
+            tally.goes("pack", "half of it was dead, or nothing named it", done.freed, count=count)
+    with contextlib.suppress(Unavailable):  # the log, which may be larger than what was freed, can wait
+        store.db.shorten_log()
+    store.layout.ballast.make()
 
 
 def _with_room(store: OpenStore, act: Callable[[], None]) -> None:

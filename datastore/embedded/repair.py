@@ -54,7 +54,8 @@ def repair_store(layout: Layout, *, dry_run: bool, other: OpenStore | None) -> I
     if not dry_run or foundation.is_sound:
         store = OpenStore(layout, read_only=dry_run)
         try:
-            yield from _look(store) if dry_run else _mend(store, other)
+            with disk_errors(layout.root):
+                yield from _look(store) if dry_run else _mend(store, other)
         finally:
             store.close()
 
