@@ -1,5 +1,6 @@
 """Keeps the examples in docstrings apart: from the helpers of tests, and from the stores of whoever runs them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave out what is no test: `--doctest-modules` would import the scripts that tests start as child processes."""
     helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
     return True if helper and TESTS in collection_path.parents else None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_works() -> Iterator[None]:
+    """Some tests press it. Where a shell starts pytest in the background, the process was told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
