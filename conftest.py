@@ -1,5 +1,6 @@
 """Keeps the examples in docstrings apart: from the helpers of tests, and from the stores of whoever runs them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def _small_ballast() -> None:
     from datastore.embedded.ballast import Ballast
 
     Ballast.size = 64 << 10
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_works() -> Iterator[None]:
+    """Some tests press it. Where a shell starts pytest in the background, the process was told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
