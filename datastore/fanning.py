@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final, Generic, Protocol, TypeVar
 
-__all__ = ["LONG", "NamePage", "ahead", "fan_out"]
-
-LONG: Final = 3
-"""Pages after which a listing is long: guesses about the rest are worth a request or two from there on."""
+__all__ = ["NamePage", "ahead", "fan_out"]
 
 
 class NamePage(Protocol):

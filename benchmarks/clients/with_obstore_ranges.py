@@ -10,7 +10,7 @@ import obstore
 from benchmarks.clients import BIG
 from benchmarks.clients.with_obstore import PART, connect
 
-__all__ = ["LABEL", "connect", "download"]
+__all__ = ["LABEL", "connect", "download", "read"]
 
 LABEL = "obstore, ranges by hand"
 

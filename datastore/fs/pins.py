@@ -4,12 +4,13 @@
 changes when it was pinned: its reader sees them, too, and fails once the head is another commit.
 """
 
+import inspect
 import re
 import threading
-import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from fsspec import core
 from msgspec import Struct
 
 from datastore.errors import NotFound, ValidationError
@@ -19,6 +20,9 @@ from datastore.provider import Provider, SupportsRequests
 from datastore.urls import format_location
 
 __all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]
+
+_FRAMES: Final = 6
+"""How far up the call of fsspec is looked for."""
 
 _ENTRY = re.compile(r"([^=,][^=]*?@.*?)=([0-9a-f]{64})(\+?)(?:,|$)", re.ASCII)
 
@@ -71,22 +75,15 @@ def pin_name(target: Target) -> str:
 
 
 class _Asked(Struct, frozen=True):
-    """A URL that was resolved over a network, and when."""
+    """A URL that was resolved over a network, and how far the call of fsspec was that asked."""
 
     namespace: Namespace
     url: str
     options: dict[str, Any]
-    requests: int
-    when: float
-
-    def fits(self, namespace: Namespace, url: str) -> bool:
-        """Tell whether it is still good for the same URL."""
-        same = self.namespace is namespace and self.url == url and self.requests == _requests_made()
-        return same and time.monotonic() - self.when < _SOON
+    progress: int
 
 
 _HERE = threading.local()
-_SOON = 0.1
 
 
 def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
@@ -100,19 +97,33 @@ def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
     """
     last: _Asked | None = getattr(_HERE, "last", None)
     _HERE.last = None
+    progress = _progress()
     try:
         target = namespace.target(url)
         if not isinstance(target.provider, SupportsRequests):
             return _pinned(target, remote=False)
-        # fsspec.open asks twice in a row. As long as no request was made since, nothing can have been written from
-        # here; and whoever asks for the third time means another call.
-        if last and last.fits(namespace, url):
+        if last and last.namespace is namespace and last.url == url and 0 < last.progress < progress:
             return last.options
         options = _pinned(target, remote=True) or {"once": True}
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
-    _HERE.last = _Asked(namespace, url, options, _requests_made(), time.monotonic())
+    _HERE.last = _Asked(namespace, url, options, progress)
     return options
+
+
+def _progress() -> int:
+    """Return how far fsspec has come in the call that asks for options; 0 if it is one that asks once.
+
+    `get_fs_token_paths` asks for the first of its URLs, then, if it was given several, for each of them: `fsspec.open`
+    does so for its only one. Whoever asks for the second time is further on; a new call begins at the first again.
+    No clock tells the two apart: workers on other machines may write in the meantime.
+    """
+    frame = inspect.currentframe()
+    for _ in range(_FRAMES):
+        frame = frame and frame.f_back
+        if frame is not None and frame.f_code is core.get_fs_token_paths.__code__:
+            return frame.f_lasti
+    return 0
 
 
 def _pinned(target: Target, *, remote: bool) -> dict[str, Any]:
@@ -128,12 +139,6 @@ def _pinned(target: Target, *, remote: bool) -> dict[str, Any]:
     else:
         uncommitted = repo.is_branch(ref) and repo.has_uncommitted(ref)
     return {"pins": f"{pin_name(target)}={Pin(repo.commit_of(ref).id, uncommitted)}"}
-
-
-def _requests_made() -> int:
-    from datastore.http.engine import engine  # whoever has such a provider has loaded it
-
-    return engine().observatory.counters.requests
 
 
 def pinned_provider(target: Target, pin: Pin) -> Provider:

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 
+import fsspec
 import pytest
 
+import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
 
 MIB = 1 << 20
@@ -54,6 +56,23 @@ def test_children_use_the_file_system_of_their_parent(s3, tmp_path):
         str(n): b"%d" % n for n in range(30)
     }
     assert fs.cat(f"{s3}/new", recursive=True) == {f"{s3}/new/1": b"1", f"{s3}/new/2": b"2"}
+
+
+def test_what_a_worker_writes_is_seen_by_the_next_call_on_the_same_url(lake):
+    fs = DatastoreFileSystem()
+    fs.pipe_file(f"{lake}/a", b"1")
+    ds.repo(lake.partition("@")[0]).branch("main").commit("clean")
+    url = f"ds://{lake}/a"
+    fsspec.url_to_fs(url)
+    for asked in (fsspec.core.get_fs_token_paths, fsspec.url_to_fs, fsspec.open):
+        asked(url)  # resolves the ref; the parent makes no request until it asks again
+        assert _in_child(lambda: fs.pipe_file(f"{lake}/a", b"2") is None) == 0
+        with fsspec.open(url) as file:
+            assert file.read() == b"2"
+        assert fsspec.core.get_fs_token_paths(url)[0].cat_file(url) == b"2"
+        ds.repo(lake.partition("@")[0]).branch("main").commit("clean again")
+        fs.pipe_file(f"{lake}/a", b"1")
+        ds.repo(lake.partition("@")[0]).branch("main").commit("as before")
 
 
 def test_forks_in_the_middle_of_transfers(s3, tmp_path):

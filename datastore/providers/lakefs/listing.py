@@ -5,23 +5,18 @@ guessed key on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count as count_from
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from datastore.calls import Call, HttpResponse
-from datastore.fanning import LONG, fan_out
-from datastore.http.ahead import Ahead
-from datastore.http.engine import engine
+from datastore.calls import Call, HttpRequest, HttpResponse
+from datastore.http.paging import list_pages as list_chain
 from datastore.names import MAX_KEY_BYTES
 from datastore.providers.lakefs.answers import ObjectPage, ObjectStats, decoded
 from datastore.providers.lakefs.endpoints import PAGE, Remote
 from datastore.values import ObjectInfo, Page
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from datastore.providers.lakefs.client import Query
 
 __all__ = ["list_pages"]
@@ -54,9 +49,10 @@ def list_pages(
         if end >= 0:  # inside a common prefix, which was given before
             after = after[: end + len(delimiter)]
     source = _Source(remote, ref, prefix=prefix, delimiter=delimiter)
-    for rows in _pages(source, after):
-        objects = [info(row) for row in rows if row.path_type == "object"]
-        prefixes = [row.path for row in rows if row.path_type != "object"]
+    floor = None if delimiter else len(prefix)
+    for page in list_chain(source, remote.run(source.call(after)), floor=floor):
+        objects = [info(row) for row in page.rows if row.path_type == "object"]
+        prefixes = [row.path for row in page.rows if row.path_type != "object"]
         if objects or prefixes:
             yield Page(objects, prefixes)
 
@@ -69,17 +65,17 @@ class _Source:
     """What is listed, and how a page of it is asked for."""
 
     def __init__(self, remote: Remote, ref: str, *, prefix: str, delimiter: str | None) -> None:
-        self.prefix = prefix
-        self.delimiter = delimiter
+        self._prefix = prefix
+        self._delimiter = delimiter
         self._remote = remote
         self._ref = ref
 
     def call(self, after: str | None) -> Call[ObjectPage]:
         remote = self._remote
         query: Query = {
-            "prefix": self.prefix or None,
+            "prefix": self._prefix or None,
             "after": after or None,
-            "delimiter": self.delimiter,
+            "delimiter": self._delimiter,
             "amount": PAGE,
         }
         return remote.client.call(
@@ -90,17 +86,21 @@ class _Source:
             finish=decoded(ObjectPage),
         )
 
-    def first(self, after: str | None) -> "_Rows":
-        return _rows_of(self._remote.run(self.call(after)))
+    def checked(self, response: HttpResponse) -> ObjectPage:
+        return self.call(None).finish(response)
 
-    def ahead(self, after: str) -> Ahead:
-        return Ahead(self.call(after).request)
+    def following(self, answer: ObjectPage) -> HttpRequest | None:
+        return self.after(answer.pagination.next_offset) if answer.pagination.has_more else None
 
-    def ask(self, after: str) -> "Future[HttpResponse]":
-        return engine().submit(self.call(after).request)
+    def page(self, answer: ObjectPage) -> "_Rows":
+        rows = answer.results
+        return _Rows(rows, [row.path for row in rows], answer.pagination.has_more)
 
-    def read(self, response: HttpResponse) -> "_Rows":
-        return _rows_of(self.call(None).finish(response))
+    def after(self, name: str) -> HttpRequest:
+        return self.call(name).request
+
+    def first(self, page: "_Rows", count: int) -> "_Rows":
+        return _Rows(page.rows[:count], page.names[:count], page.more)
 
 
 class _Rows(Struct, frozen=True):
@@ -109,35 +109,3 @@ class _Rows(Struct, frozen=True):
     rows: Sequence[ObjectStats]
     names: Sequence[str]
     more: bool
-    next: str
-
-
-def _rows_of(page: ObjectPage) -> _Rows:
-    rows = page.results
-    return _Rows(rows, [row.path for row in rows], page.pagination.has_more, page.pagination.next_offset)
-
-
-def _up_to(page: _Rows, count: int) -> _Rows:
-    return _Rows(page.rows[:count], page.names[:count], page.more, page.next)
-
-
-def _pages(source: _Source, after: str | None) -> Iterator[Sequence[ObjectStats]]:
-    found = source.first(after)
-    yield found.rows
-    if not found.more:
-        return
-    answer = source.ahead(found.next)
-    for count in count_from(2):
-        before = found.names[-1:]
-        found = source.read(answer.result())
-        wide = count == LONG and not source.delimiter
-        if found.more and not wide:
-            answer = source.ahead(found.next)
-        yield found.rows
-        if not found.more:
-            return
-        if wide:
-            names = [*before, *found.names]
-            rest = fan_out(source.ask, source.read, names, first=_up_to, floor=len(source.prefix))
-            yield from (page.rows for page in rest)
-            return

@@ -1,17 +1,14 @@
 """Listings: pages of a thousand names, the next one on its way while the last one is read."""
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from itertools import count as count_from
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Struct
 
 from datastore.calls import HttpRequest, HttpResponse
-from datastore.fanning import LONG, fan_out
-from datastore.http.ahead import Ahead
 from datastore.http.engine import engine
+from datastore.http.paging import list_pages as list_chain
 from datastore.listing import PAGE_SIZE, grouped, pages
 from datastore.names import content_type_of
 from datastore.providers.s3.attributes import identity_of
@@ -19,9 +16,6 @@ from datastore.providers.s3.documents import Listing, listing, next_token
 from datastore.providers.s3.refusals import UNSPEAKABLE, code_of, judge_document, refused
 from datastore.providers.s3.site import Site, Spot
 from datastore.values import ObjectInfo, Page
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 __all__ = ["Scope", "fold", "list_pages"]
 
@@ -125,37 +119,31 @@ def _pages(scope: Scope, delimiter: str | None) -> Iterator[Page]:
 
 
 def _chain(scope: Scope, delimiter: str | None) -> Iterator[Listing]:
-    """Yield page after page; from the second on the next one is asked for before this one is read.
-
-    A listing that turns out to be long goes on in parallel.
-    """
     response = engine().send(scope.request(delimiter=delimiter, start_after=scope.start_after))
     if code_of(response) in UNSPEAKABLE:
-        return
-    found = listing(scope.checked(response))
-    yield found
-    if found.token is None:
-        return
-    answer = Ahead(scope.request(delimiter=delimiter, token=found.token))
-    for count in count_from(2):
-        before = found.names[-1:]
-        body = scope.checked(answer.result())
-        token, wide = next_token(body), count == LONG and not delimiter
-        if token is not None and not wide:
-            answer = Ahead(scope.request(delimiter=delimiter, token=token))
-        found = listing(body)
-        yield found
-        if token is None:
-            return
-        if wide and found.names:
-            ask, read = partial(_after, scope), partial(_read, scope)
-            yield from fan_out(ask, read, [*before, *found.names], first=Listing.first, floor=len(scope.prefix))
-            return
+        return iter(())
+    chain = _Chain(scope, delimiter)
+    return list_chain(chain, chain.checked(response), floor=None if delimiter else len(scope.prefix))
 
 
-def _after(scope: Scope, name: str) -> "Future[HttpResponse]":
-    return engine().submit(scope.request(delimiter=None, start_after=name))
+class _Chain(Struct, frozen=True):
+    """The pages of a scope, as `http.paging` takes them."""
 
+    scope: Scope
+    delimiter: str | None
 
-def _read(scope: Scope, response: HttpResponse) -> Listing:
-    return listing(scope.checked(response))
+    def checked(self, response: HttpResponse) -> bytes:
+        return self.scope.checked(response)
+
+    def following(self, answer: bytes) -> HttpRequest | None:
+        token = next_token(answer)
+        return None if token is None else self.scope.request(delimiter=self.delimiter, token=token)
+
+    def page(self, answer: bytes) -> Listing:
+        return listing(answer)
+
+    def after(self, name: str) -> HttpRequest:
+        return self.scope.request(delimiter=self.delimiter, start_after=name)
+
+    def first(self, page: Listing, count: int) -> Listing:
+        return page.first(count)
