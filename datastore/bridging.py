@@ -4,6 +4,7 @@ Each protocol is asked for with `isinstance` before it is used, as those in `dat
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ __all__ = [
     "SupportsCopyFrom",
     "SupportsFastForward",
     "SupportsFollowing",
+    "SupportsLocalFiles",
     "SupportsOutsideLinks",
     "SupportsRemote",
 ]
@@ -74,6 +76,15 @@ class SupportsCopyFrom(Protocol):
 
         A content type that followed from the old extension follows the new one.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsLocalFiles(Protocol):
+    """Keeps the bytes of some objects as plain files of this machine."""
+
+    def local_file(self, info: ObjectInfo) -> Path | None:
+        """Return the file that has just the bytes of an object, to be read only; None if there is no such file."""
         ...
 
 

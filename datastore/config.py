@@ -11,11 +11,12 @@ from typing import Any, Final, NoReturn, cast
 
 from msgspec import Struct, field
 
-from datastore.configenv import AUTHOR, CONFIG, STORE, apply_overrides, check_short_forms
+from datastore.configenv import AUTHOR, CACHE, CONFIG, OFFLINE, STORE, apply_overrides, check_short_forms
 from datastore.configfile import convert, interpolate, read_file
 from datastore.errors import ConfigError, UnsupportedOperation, ValidationError
 from datastore.names import check_mount
 from datastore.secret import Secret, hide, public
+from datastore.sizes import parse_size
 
 __all__ = [
     "FILE_NAME",
@@ -78,6 +79,9 @@ class Config(Struct, frozen=True, kw_only=True):
         file: The file that was read, absolute.
         project: Whether that file was found upwards from the working directory, outside the user's config folder.
         author: Who makes the commits of this process.
+        cache: Where `resolve` keeps what it brings; None for a folder of the user's own.
+        cache_size: Most bytes of it; None for as many as the disk takes.
+        offline: Whether `resolve` asks no service.
     """
 
     store: Path
@@ -85,6 +89,18 @@ class Config(Struct, frozen=True, kw_only=True):
     file: Path | None = None
     project: bool = False
     author: str = "unknown"
+    cache: Path | None = None
+    cache_size: int | None = None
+    offline: bool = False
+
+    @property
+    def cache_path(self) -> Path:
+        """Where the cache is."""
+        if self.cache is not None:
+            return self.cache
+        import platformdirs  # not needed where the configuration says it
+
+        return platformdirs.user_cache_path("datastore", appauthor=False)
 
     def __reduce__(self) -> NoReturn:
         raise UnsupportedOperation(
@@ -97,9 +113,16 @@ class _StoreSection(Struct, frozen=True, forbid_unknown_fields=True):
     path: str | None = None
 
 
+class _CacheSection(Struct, frozen=True, forbid_unknown_fields=True):
+    path: str | None = None
+    size: str | int | None = None
+
+
 class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     mounts: dict[str, object] | None = None
     store: _StoreSection | None = None
+    cache: _CacheSection | None = None
+    offline: bool | None = None
 
 
 def load_config(*, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Config:
@@ -156,7 +179,13 @@ def load_file(
     raw = read_file(file) if file else {}
     filled = interpolate(raw, environ, where=where, project=project)
     document = convert(filled.tree, _Document, where=lambda name: f"{where}: {name or 'the file'}")
-    tree: dict[str, Any] = {"mounts": {}, "store": {"path": document.store.path if document.store else None}}
+    cache = document.cache or _CacheSection()
+    tree: dict[str, Any] = {
+        "mounts": {},
+        "store": {"path": document.store.path if document.store else None},
+        "cache": {"path": cache.path, "size": cache.size},
+        "offline": document.offline,
+    }
     for name, options in (document.mounts or {}).items():
         if not isinstance(options, dict):
             raise ConfigError(f"{where}: mounts.{name} is not a mapping", hint=f"{name}: {{provider: …}}")
@@ -171,7 +200,16 @@ def load_file(
     place = store or _store_path(
         tree["store"]["path"], environ, cwd, file=file, overridden=("store", "path") in origins
     )
-    return Config(store=place, mounts=mounts, file=file, project=project, author=_author(environ))
+    return Config(
+        store=place,
+        mounts=mounts,
+        file=file,
+        project=project,
+        author=_author(environ),
+        cache=_cache_path(tree["cache"]["path"], environ, cwd, file=file, overridden=("cache", "path") in origins),
+        cache_size=_cache_size(tree["cache"]["size"], where),
+        offline=_flag(environ[OFFLINE], OFFLINE) if environ.get(OFFLINE) else _flag(tree["offline"], "offline"),
+    )
 
 
 def session_mount(name: str, provider: str, options: Mapping[str, object], *, withheld: tuple[str, ...] = ()) -> Mount:
@@ -272,6 +310,36 @@ def _store_path(
 
     # A folder of its own: on macOS and Windows the data folder is the configuration folder, too.
     return platformdirs.user_data_path("datastore", appauthor=False) / "store"
+
+
+def _cache_path(
+    value: object, environ: Mapping[str, str], cwd: Path | None, *, file: Path | None, overridden: bool
+) -> Path | None:
+    if short := environ.get(CACHE):
+        return _absolute(short, cwd)
+    if not isinstance(value, str | None):
+        raise ConfigError("cache.path is not plain text", hint="cache: {path: ~/.cache/datastore}")
+    return _absolute(value, cwd if overridden or file is None else file.parent) if value else None
+
+
+def _cache_size(value: object, where: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return parse_size(value)
+    except ValidationError:
+        pass
+    raise ConfigError(f"{where}: cache.size is {value!r}, which is not a size", hint="cache: {size: 50GB}")
+
+
+def _flag(value: object, name: str) -> bool:
+    text = "" if value is None else str(value).strip().lower()
+    if text in {"", "0", "false", "no", "off"}:
+        return False
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    raise ConfigError(f"{name} is {value!r}, which is neither yes nor no", hint=f"write {name}=1, or leave it out")
 
 
 def _working_directory() -> Path | None:

@@ -7,15 +7,18 @@ from datastore.configfile import parse_yaml
 from datastore.errors import ConfigError, nearest
 from datastore.secret import Secret, is_secret_name
 
-__all__ = ["AUTHOR", "CONFIG", "STORE", "apply_overrides", "check_short_forms"]
+__all__ = ["AUTHOR", "CACHE", "CONFIG", "OFFLINE", "STORE", "apply_overrides", "check_short_forms"]
 
 AUTHOR: Final = "DATASTORE_AUTHOR"
+CACHE: Final = "DATASTORE_CACHE"
 CONFIG: Final = "DATASTORE_CONFIG"
+OFFLINE: Final = "DATASTORE_OFFLINE"
 STORE: Final = "DATASTORE_STORE"
 _PREFIX: Final = "DATASTORE_"
 _LONG: Final = "DATASTORE__"
-_SHORT_FORMS: Final = frozenset({AUTHOR, CONFIG, STORE, "DATASTORE_CACHE", "DATASTORE_OFFLINE", "DATASTORE_FROZEN"})
+_SHORT_FORMS: Final = frozenset({AUTHOR, CACHE, CONFIG, OFFLINE, STORE, "DATASTORE_FROZEN"})
 _MOUNT_LEVELS: Final = 3
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {"store": ("path",), "cache": ("path", "size"), "offline": ()}
 
 
 def check_short_forms(environ: Mapping[str, str]) -> None:
@@ -78,11 +81,13 @@ def _is_provider(variable: str) -> bool:
 
 def _path(tree: Mapping[str, Any], variable: str, new: set[str]) -> tuple[str, ...]:
     parts = variable.split("__")[1:]
-    section = _known(parts[0], ("mounts", "store"), variable, "sections")
-    if section == "store":
-        if len(parts) != 2:
-            raise ConfigError(f"environment variable {variable} names no field", hint="DATASTORE__STORE__PATH=…")
-        return section, _known(parts[1], ("path",), variable, "fields")
+    section = _known(parts[0], ("mounts", *_FIELDS), variable, "sections")
+    if section in _FIELDS:
+        fields = _FIELDS[section]
+        if len(parts) != 1 + bool(fields):
+            example = f"{_LONG}{'__'.join([section, *fields[:1]]).upper()}=…"
+            raise ConfigError(f"environment variable {variable} names no field", hint=example)
+        return (section, _known(parts[1], fields, variable, "fields")) if fields else (section,)
     if len(parts) < _MOUNT_LEVELS or not all(parts):
         raise ConfigError(
             f"environment variable {variable} names no option", hint="DATASTORE__MOUNTS__<NAME>__<OPTION>=…"

@@ -108,6 +108,7 @@ class Namespace:
         self._session = dict(session or {})
         self._opened: dict[str, OpenedMount] = {}
         self._stores: dict[Path, _Store] = {}
+        self._places: dict[str, str] = {}
 
     @property
     def config(self) -> Config:
@@ -270,6 +271,7 @@ class Namespace:
             if self._repo(name) is not None:
                 raise AlreadyExists(f"{name!r} is a repo in {self.config.store}", hint="choose another name")
             taken = self._session.setdefault(name, mount)
+            self._places.pop(name, None)
             if name in RESERVED:  # the built-in mount may have been opened before
                 self._opened.pop(name, None)
         if not same_mount(taken, mount):
@@ -279,6 +281,21 @@ class Namespace:
     def mounts(self) -> list[MountInfo]:
         """Return all mounts by name: the configured ones and those made by `mount`."""
         return [self._describe(mount) for _, mount in sorted({**self._session, **self.config.mounts}.items())]
+
+    def place(self, name: str) -> str:
+        """Return a text that tells what a name stands for in this process: other places have other texts. No secrets.
+
+        Args:
+            name: Mount or repo; of `mount/repo`, the mount.
+        """
+        known = self._places.get(name)
+        if known is None:
+            mount = self._mount(name) or builtin(name)
+            meant = (mount.provider, mount.public()) if mount else ("embedded", str(self.config.store))
+            known = self._places[name] = msgspec.json.encode(
+                [name, *meant], order="deterministic", enc_hook=str
+            ).decode()
+        return known
 
     def check_free(self, name: str) -> None:
         """Raise `AlreadyExists` if a new repo in the default store must not have this name: a mount has it."""

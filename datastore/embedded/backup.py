@@ -9,18 +9,18 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from datastore.disks import require_local
+from datastore.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded import refs
 from datastore.embedded.check import check_store
 from datastore.embedded.claiming import BACKUP, alone, begin, write_marker
 from datastore.embedded.copying import copy_objects
 from datastore.embedded.database import index_errors
-from datastore.embedded.disks import require_local
-from datastore.embedded.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded.journal import read_lines
 from datastore.embedded.layout import Layout, StoreConfig
 from datastore.embedded.opened import OpenStore
-from datastore.embedded.processes import scratch_name
 from datastore.errors import AlreadyExists
+from datastore.processes import scratch_name
 from datastore.values import Backup, Problem
 
 __all__ = ["back_up", "restore"]

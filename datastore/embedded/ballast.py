@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from datastore.embedded.processes import scratch_name
+from datastore.processes import scratch_name
 
 __all__ = ["Ballast"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink
+from datastore.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink
 from datastore.embedded.packs import PackFiles
-from datastore.embedded.processes import scratch_name
 from datastore.errors import IntegrityError
+from datastore.processes import scratch_name
 from datastore.provider import Body, Bytes, Reader
 from datastore.streams import CHUNK, BytesReader, FileReader, HashingSink, as_bytes, body_chunks, read_at
 from datastore.values import ByteRange, ObjectInfo

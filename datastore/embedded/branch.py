@@ -182,6 +182,13 @@ class EmbeddedRef:
                     raise
             return self.read(key, range=range, if_match=if_match)  # it was written over, and collected
 
+    def local_file(self, info: ObjectInfo) -> Path | None:
+        """Return the blob's file, if an object is one blob that has a file."""
+        if info.digest is None or info.link is not None:
+            return None
+        digest = bytes.fromhex(info.digest.removeprefix("sha256:"))
+        return self._store.blobs.path(digest) if self._store.blobs.has_file(digest, info.size) else None
+
     @contextmanager
     def _unless_collected(self, commit: str | None) -> Generator[None]:
         try:

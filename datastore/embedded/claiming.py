@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from datastore.embedded.durable import disk_errors, fsync_directory, write_new
+from datastore.durable import disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore

@@ -11,10 +11,10 @@ from itertools import chain
 
 from msgspec import Struct
 
+from datastore.durable import disk_errors, is_full
 from datastore.embedded import intents, staging
 from datastore.embedded.blobsweep import BlobSweep
 from datastore.embedded.compact import compact
-from datastore.embedded.durable import disk_errors, is_full
 from datastore.embedded.garbage import (
     Row,
     Tally,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from datastore.embedded.durable import fsync_directory, fsync_files, reflink
-from datastore.embedded.processes import scratch_name
+from datastore.durable import fsync_directory, fsync_files, reflink
+from datastore.processes import scratch_name
 
 __all__ = ["copy_objects"]
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from datastore.durable import disk_error, is_full
 from datastore.embedded import forking
-from datastore.embedded.durable import disk_error, is_full
 from datastore.embedded.gate import Gate
 from datastore.embedded.readonly import Mode, reading, stamp_of, writing
 from datastore.embedded.schema import APPLICATION_ID, INDEXES, SCHEMA, SCHEMA_VERSION

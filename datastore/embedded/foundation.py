@@ -10,19 +10,19 @@ from pathlib import Path
 
 import msgspec
 
+from datastore.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded import refs, salvage
 from datastore.embedded.database import Database
 from datastore.embedded.diagnosis import index_problems, refs_problems
-from datastore.embedded.durable import fsync_directory, fsync_files, write_new
 from datastore.embedded.gate import Gate
 from datastore.embedded.gather import gather
 from datastore.embedded.journal import Journal
 from datastore.embedded.layout import FORMAT, Layout, StoreConfig, fields_missing
-from datastore.embedded.processes import scratch_name
 from datastore.embedded.quarantine import set_aside
 from datastore.embedded.rebuild import blob_sizes, write_index
 from datastore.embedded.replay import replay
 from datastore.errors import DatastoreError, IntegrityError
+from datastore.processes import scratch_name
 from datastore.values import Repaired
 
 __all__ = ["Foundation"]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from datastore.embedded.mark import Mark
 from datastore.embedded.opened import OpenStore
-from datastore.embedded.processes import is_gone, owner_of
+from datastore.processes import is_gone, owner_of
 from datastore.values import Garbage
 
 __all__ = [

@@ -8,48 +8,20 @@ threads.
 import contextlib
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors
+from datastore.durable import disk_errors
 from datastore.errors import Unavailable
+from datastore.flocks import try_lock, unlock
 
 __all__ = ["Gate"]
 
 _FIRST_WAIT = 0.0001
 _LONGEST_WAIT = 0.02
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(fd: int) -> bool:
-        os.lseek(fd, 1 << 30, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(fd: int) -> None:
-        os.lseek(fd, 1 << 30, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-else:
-    import fcntl
-
-    def _try_lock(fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 class Gate:
@@ -79,7 +51,7 @@ class Gate:
                 yield
             finally:
                 if os.getpid() == owner:  # a child that was forked in here holds nothing
-                    _unlock(self._fd)
+                    unlock(self._fd)
         finally:
             threads.release()
 
@@ -89,7 +61,7 @@ class Gate:
             with disk_errors(self._path.parent):
                 self._fd = os.open(self._path, flags, 0o664)
         wait = _FIRST_WAIT
-        while not _try_lock(self._fd):
+        while not try_lock(self._fd):
             if time.monotonic() > deadline:
                 holder = os.pread(self._fd, 20, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
                 raise self._busy(f"process {holder}" if holder else "another process")

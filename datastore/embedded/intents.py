@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from datastore.embedded.database import Database
-from datastore.embedded.processes import Process, is_gone, this_process
 from datastore.errors import DatastoreError
+from datastore.processes import Process, is_gone, this_process
 
 __all__ = ["Kind", "Work", "forget_the_dead", "note", "sessions"]
 

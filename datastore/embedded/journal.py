@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from datastore.embedded.durable import fsync_file
+from datastore.durable import fsync_file
 
 __all__ = ["Journal", "Line", "read_lines"]
 

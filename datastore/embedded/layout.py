@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from datastore.disks import require_local
+from datastore.durable import disk_error, disk_errors, fsync_directory, write_new
 from datastore.embedded.ballast import Ballast
 from datastore.embedded.database import Database
-from datastore.embedded.disks import require_local
-from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
 from datastore.embedded.gate import Gate
-from datastore.embedded.processes import scratch_name
 from datastore.errors import ConfigError, IntegrityError, NotFound, ValidationError
+from datastore.processes import scratch_name
 
 __all__ = ["FORMAT", "Layout", "StoreConfig", "fields_missing"]
 

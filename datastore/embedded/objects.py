@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from datastore.embedded.durable import disk_error, disk_errors, fsync_directory, write_new
-from datastore.embedded.processes import scratch_name
+from datastore.durable import disk_error, disk_errors, fsync_directory, write_new
+from datastore.processes import scratch_name
 
 __all__ = ["Drafts", "ObjectFiles"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from datastore.disks import require_local
+from datastore.durable import boot_id
 from datastore.embedded import commits, intents, refs
 from datastore.embedded.blobs import BlobFiles, Draft
 from datastore.embedded.commits import Commit
 from datastore.embedded.database import Database
-from datastore.embedded.disks import require_local
-from datastore.embedded.durable import boot_id
 from datastore.embedded.gate import Gate
 from datastore.embedded.journal import Journal
 from datastore.embedded.layout import Layout

@@ -17,9 +17,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file
-from datastore.embedded.processes import scratch_name
+from datastore.durable import disk_errors, fsync_directory, fsync_file
 from datastore.errors import IntegrityError
+from datastore.processes import scratch_name
 from datastore.provider import Bytes
 from datastore.streams import CHUNK
 

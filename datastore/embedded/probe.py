@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from datastore.disks import file_system_of, is_network
 from datastore.embedded import refs
-from datastore.embedded.disks import file_system_of, is_network
 from datastore.embedded.journal import Journal
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore

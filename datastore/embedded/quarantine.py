@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from datastore.durable import fsync_directory
 from datastore.embedded import commits
-from datastore.embedded.durable import fsync_directory
 from datastore.embedded.gather import object_ids
 from datastore.embedded.layout import Layout
 from datastore.embedded.nodes import decompress, id_of

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from datastore.durable import fsync_file
 from datastore.embedded import refs
 from datastore.embedded.database import Database, index_errors
-from datastore.embedded.durable import fsync_file
 from datastore.embedded.gather import Gathered, object_ids
 from datastore.embedded.layout import Layout
 from datastore.embedded.packs import scan

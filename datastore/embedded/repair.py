@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from datastore.disks import require_local
+from datastore.durable import disk_errors
 from datastore.embedded import refs
 from datastore.embedded.check import check_store
-from datastore.embedded.disks import require_local
-from datastore.embedded.durable import disk_errors
 from datastore.embedded.fetching import fetch
 from datastore.embedded.foundation import Foundation
 from datastore.embedded.gate import Gate

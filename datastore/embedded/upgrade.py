@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors, fsync_directory, fsync_file
+from datastore.durable import disk_errors, fsync_directory, fsync_file
 from datastore.embedded.schema import ADDED_COLUMNS, INDEXES, SCHEMA, SCHEMA_VERSION
 from datastore.errors import Unavailable
 

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from datastore.embedded.ballast import Ballast
 from datastore.embedded.intents import Work
-from datastore.embedded.processes import Process, is_gone, owner_of, scratch_name, this_process
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import Forbidden, IntegrityError, NotFound, Unavailable
+from datastore.processes import Process, is_gone, owner_of, scratch_name, this_process
 from datastore.testing.versioning_tools import commit, contents, save
 from datastore.values import Garbage
 from tests.embedded.children import Child

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from datastore.embedded import disks, durable
+from datastore import disks, durable
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import (
     ConfigError,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from datastore.embedded.durable import boot_id
+from datastore.durable import boot_id
 
-__all__ = ["Process", "is_gone", "owner_of", "scratch_name", "this_process"]
+__all__ = ["Process", "is_gone", "owner_of", "scratch_name", "this_process", "uptime"]
 
 _DAY = 86400.0
 
@@ -71,14 +71,15 @@ def is_gone(process: Process, *, age: float) -> bool:
     if process.boot != here.boot:
         return True
     if process.space != here.space:
-        return min(age, _uptime()) > _DAY
+        return min(age, uptime()) > _DAY
     if not _is_running(process.pid):
         return True
     ticks = _started(process.pid)
     return bool(process.ticks and ticks) and ticks != process.ticks
 
 
-def _uptime() -> float:
+def uptime() -> float:
+    """Return how many seconds this machine has been running, sleep included where the system tells."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from datastore.embedded.durable import disk_errors
+from datastore.durable import disk_errors
 from datastore.errors import UnsupportedOperation
 
 __all__ = ["file_system_of", "is_network", "require_local"]

@@ -141,7 +141,7 @@ def _syncfs(directory: Path) -> bool:
     """Flush the whole file system, where that exists and is known to be the cheaper; tell whether it was done."""
     if not sys.platform.startswith("linux"):
         return False
-    from datastore.embedded.disks import file_system_of
+    from datastore.disks import file_system_of
 
     if file_system_of(directory) == "overlay":  # waits for the whole host, and older kernels hide its errors
         return False

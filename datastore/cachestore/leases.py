@@ -1,0 +1,146 @@
+"""Which files and folders of the cache are in use by a living process, or are wanted by somebody, and must not go.
+
+Who uses something says so first and looks for it afterwards; who removes something says so first and looks for users
+afterwards. So one of the two sees the other, without any lock: either the remover lets it be, or the user waits for the
+short time until it is gone and makes it anew.
+"""
+
+import atexit
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from datastore.cachestore.layout import CacheFolder, unlink
+from datastore.processes import is_gone, owner_of, scratch_name, this_process
+
+__all__ = ["Leases"]
+
+_DAY: Final = 86400.0
+_LONGEST_WAIT: Final = 30.0
+
+
+class Leases:
+    """The folders `leases/`, `doomed/` and `kept/`. Each file in them has the name of an entry: `files-<sha256>`.
+
+    Args:
+        folder: The cache.
+    """
+
+    def __init__(self, folder: CacheFolder) -> None:
+        self._folder = folder
+        self._process = 0
+        self._mine = ""
+        self._for_good: set[str] = set()
+        self._for_now: Counter[str] = Counter()
+
+    # who uses
+
+    def take(self, entry: str) -> None:
+        """Say that this process uses an entry until it ends."""
+        self._begin()
+        if entry not in self._for_good:
+            self._declare(entry)
+            self._for_good.add(entry)
+
+    @contextmanager
+    def taken(self, entry: str) -> Generator[None]:
+        """Use an entry in this block."""
+        self._begin()
+        self._declare(entry)
+        self._for_now[entry] += 1
+        try:
+            yield
+        finally:
+            if self._process == os.getpid():
+                self._for_now[entry] -= 1
+                if self._for_now[entry] <= 0 and entry not in self._for_good:
+                    del self._for_now[entry]
+                    with suppress(OSError):
+                        unlink(os.path.join(self._mine, entry))  # noqa: PTH118
+
+    def _begin(self) -> None:
+        if self._process != os.getpid():  # a forked child has leases of its own
+            self._process = os.getpid()
+            self._mine = self._folder.place("leases", scratch_name())
+            self._for_good.clear()
+            self._for_now.clear()
+            atexit.register(_end, self._mine, self._process)
+
+    def _declare(self, entry: str) -> None:
+        path = os.path.join(self._mine, entry)  # noqa: PTH118
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        try:
+            os.close(os.open(path, flags, 0o644))
+        except FileNotFoundError:
+            self._folder.make(self._mine)
+            os.close(os.open(path, flags, 0o644))
+        self._wait_for_remover(entry)
+
+    def _wait_for_remover(self, entry: str) -> None:
+        path = self._folder.place("doomed", entry)
+        begin = time.monotonic()
+        while os.access(path, os.F_OK):
+            with suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123
+                owner = owner_of(file.read())
+                ended = owner is not None and owner.boot == this_process().boot and is_gone(owner, age=0)
+                if ended or time.monotonic() - begin > _LONGEST_WAIT:
+                    unlink(path)
+            time.sleep(0.001)
+
+    # who removes
+
+    @contextmanager
+    def doomed(self, entry: str) -> Generator[bool]:
+        """Tell, for the length of this block, whether an entry may be removed: nobody uses it or wants to keep it."""
+        path = self._folder.place("doomed", entry)
+        self._folder.write_small(path, scratch_name().encode())
+        try:
+            yield not self.is_kept(entry) and entry not in self.used()
+        finally:
+            unlink(path)
+
+    def used(self) -> set[str]:
+        """Return the entries that living processes use; what dead ones left is removed."""
+        place = self._folder.place("leases", "")
+        found: set[str] = set()
+        for name in os.listdir(place) if os.path.isdir(place) else ():  # noqa: PTH112
+            if self._is_over(name, place + name):
+                shutil.rmtree(place + name, ignore_errors=True)
+            else:
+                with suppress(FileNotFoundError):
+                    found.update(os.listdir(place + name))
+        return found
+
+    @staticmethod
+    def _is_over(name: str, path: str) -> bool:
+        owner = owner_of(name)
+        try:
+            age = time.time() - os.stat(path).st_mtime  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+        if owner is None or owner.boot != this_process().boot:  # another machine may share this disk
+            return age > _DAY
+        return is_gone(owner, age=age)
+
+    # who wants to keep
+
+    def keep(self, entry: str, note: bytes) -> None:
+        """Keep an entry until it is let go."""
+        self._folder.write_small(self._folder.place("kept", entry), note)
+
+    def let_go(self, entry: str) -> None:
+        """Do not keep it any more."""
+        unlink(self._folder.place("kept", entry))
+
+    def is_kept(self, entry: str) -> bool:
+        """Tell whether somebody wants to keep it."""
+        return os.path.lexists(self._folder.place("kept", entry))
+
+
+def _end(mine: str, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(mine, ignore_errors=True)
