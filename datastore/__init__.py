@@ -13,7 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datastore.api import clone, create_repo, delete_repo, diff, filesystem, mount, mounts, repo, repos, sync, url
+    from datastore.api import (
+        cache,
+        clone,
+        create_repo,
+        delete_repo,
+        diff,
+        filesystem,
+        mount,
+        mounts,
+        repo,
+        repos,
+        resolve,
+        resolving,
+        sync,
+        url,
+    )
     from datastore.errors import (
         AlreadyExists,
         ConfigError,
@@ -26,6 +41,7 @@ if TYPE_CHECKING:
         IntegrityError,
         InvalidURL,
         MergeConflict,
+        NotCached,
         NotFound,
         NothingToCommit,
         SecurityError,
@@ -71,6 +87,7 @@ __all__ = [
     "Log",
     "MergeConflict",
     "Mount",
+    "NotCached",
     "NotFound",
     "NothingToCommit",
     "ObjectInfo",
@@ -85,6 +102,7 @@ __all__ = [
     "UnsupportedType",
     "UntrustedConfig",
     "ValidationError",
+    "cache",
     "clone",
     "create_repo",
     "delete_repo",
@@ -94,12 +112,15 @@ __all__ = [
     "mounts",
     "repo",
     "repos",
+    "resolve",
+    "resolving",
     "sync",
     "url",
 ]
 
 _HOMES = {
     "datastore.api": (
+        "cache",
         "clone",
         "create_repo",
         "delete_repo",
@@ -109,6 +130,8 @@ _HOMES = {
         "mounts",
         "repo",
         "repos",
+        "resolve",
+        "resolving",
         "sync",
         "url",
     ),

@@ -1,9 +1,10 @@
 """The functions of `import datastore as ds`: the process's own namespace, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from datastore import pushing, syncing
+from datastore import pushing, resolution, syncing
+from datastore.caching import cache
 from datastore.errors import AlreadyExists
 from datastore.history import Diff, listing_diff, objects_at
 from datastore.mounted import Mount
@@ -13,10 +14,14 @@ from datastore.urls import DatasetURL, to_url
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from datastore.cachestore.contents import Linking
     from datastore.fs.system import DatastoreFileSystem
 
 __all__ = [
+    "cache",
     "clone",
     "create_repo",
     "delete_repo",
@@ -26,6 +31,8 @@ __all__ = [
     "mounts",
     "repo",
     "repos",
+    "resolve",
+    "resolving",
     "sync",
     "url",
 ]
@@ -191,6 +198,61 @@ def sync(
         Forbidden: The dest is read-only.
     """
     return syncing.sync(current(), to_url(source), to_url(dest), delete=delete, dry_run=dry_run)
+
+
+def resolve(
+    url: "str | os.PathLike[str]",
+    *,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    offline: bool | None = None,
+    link: "Linking" = "auto",
+) -> "Path":
+    """Return a local path with just the bytes of a URL: a file for an object, a real folder for all under a prefix.
+
+    The bytes are verified, read-only, and shared by all processes that resolve the same. What was brought once is not
+    brought again, whatever it is called elsewhere; a URL of a commit that was resolved before takes no request. The
+    last name is kept, with its suffix. The path stays valid until this process ends.
+
+    >>> import datastore as ds
+    >>> branch = ds.create_repo("garments").branch("main")
+    >>> branch.objects.put("img/coat.png", b"...").key
+    'img/coat.png'
+    >>> ds.resolve(branch / "img/coat.png").name, [path.name for path in ds.resolve(branch / "img/").iterdir()]
+    ('coat.png', ['coat.png'])
+
+    Args:
+        url: An object, a prefix, a repo or a mount.
+        allow_patterns: Globs over the names in a folder; only what matches one of them.
+        ignore_patterns: What matches one of them is left out.
+        offline: Ask no service; None takes what the configuration says (`DATASTORE_OFFLINE=1`).
+        link: How the file shares the disk with others of the same bytes: `auto` shares nothing that somebody who
+            writes to it could change; `hard` shares the inode where the disk can, for very large files.
+
+    Raises:
+        NotFound: There is nothing.
+        NotCached: It is not here, and this is offline; names what is missing.
+        HeadMoved: It was changed again and again while it was brought.
+        IntegrityError: The bytes that came are not those that were promised.
+        Unavailable: The service cannot be reached, or there is no room.
+    """
+    return resolution.resolve(
+        current(), url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
+    )
+
+
+def resolving(
+    url: "str | os.PathLike[str]",
+    *,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    offline: bool | None = None,
+    link: "Linking" = "auto",
+) -> "AbstractContextManager[Path]":
+    """Give a path as `resolve` does, for a `with` block: after it the cache may remove it when it needs the room."""
+    return resolution.resolving(
+        current(), url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
+    )
 
 
 def _folder(key: str) -> str:

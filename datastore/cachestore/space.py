@@ -122,6 +122,10 @@ class Space:
         self._count(total)
         return total
 
+    def recount(self) -> None:
+        """Count all that is there."""
+        self._count(Inventory(self._folder).size)
+
     def _count(self, total: int) -> None:
         with suppress(DatastoreError, OSError):  # a full disk: the next one counts
             self._folder.write_small(f"{self._tally}", b"%d\n" % total)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from msgspec import Struct
 
 from datastore.bulk.reading import download_objects
 from datastore.cachestore.contents import Contents, Linking
-from datastore.cachestore.fetching import checked_digest, fetch_object, is_strong
+from datastore.cachestore.fetching import checked_digest, fetch_object, fetch_small, is_strong
 from datastore.cachestore.flights import Flights
 from datastore.cachestore.inventory import remove_all
 from datastore.cachestore.layout import CacheFolder
@@ -29,6 +30,7 @@ __all__ = ["CacheStore", "Take", "Wanted", "identity_of"]
 Take = Callable[[str], None]
 """Leases an entry for as long as the caller needs it."""
 _BIG: Final = 64 << 20
+_SMALL: Final = 1 << 20
 _TRIES: Final = 3
 _OFTEN: Final = 3600.0
 
@@ -221,6 +223,12 @@ class CacheStore:
         if together:
             size = sum(info.size for info in together.values())
             self.space.with_room(size, lambda: self._download(provider, together, found))
+        for identity, info in missing.items():
+            if not remote and info.size <= _SMALL:
+                digest = self.space.with_room(
+                    info.size, partial(fetch_small, self.folder, self.contents, provider, info)
+                )
+                found[identity] = self._learned(info, digest)
         for identity in missing.keys() - found.keys():
             found[identity] = self._bring(provider, missing[identity])
         return [found[identity_of(info)] for info in infos]

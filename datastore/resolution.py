@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -16,12 +16,14 @@ from datastore.cachestore.records import Record, name_of
 from datastore.cachestore.store import CacheStore, Take, Wanted
 from datastore.errors import DatastoreError, HeadMoved, InvalidURL, NotCached, NotFound, ValidationError
 from datastore.names import is_commit_id
-from datastore.namespace import Namespace
+from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests, SupportsVersioning
 from datastore.urls import Location, parse_location
-from datastore.values import ObjectInfo
 
-__all__ = ["Found", "Patterns", "found", "resolve", "resolving", "store_of"]
+if TYPE_CHECKING:
+    from datastore.values import ObjectInfo
+
+__all__ = ["Found", "Patterns", "Request", "asked", "found", "resolve", "resolving", "store_of"]
 
 Patterns = str | Iterable[str] | None
 """Globs over the names in a folder, as huggingface_hub has them: `*` also matches `/`, `img/` means all under it."""
@@ -44,7 +46,7 @@ class Found(Struct, frozen=True):
     record: Record
 
 
-class _Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True):
     """What is asked for.
 
     Attributes:
@@ -115,12 +117,12 @@ def resolving(
         yield found(namespace, store, request, offline=offline, take=take).path
 
 
-def asked(namespace: Namespace, url: str | os.PathLike[str]) -> _Request:
+def asked(namespace: Namespace, url: str | os.PathLike[str]) -> Request:
     """Return the request for all that a URL means."""
     return _request(namespace, url, None, None, "auto")
 
 
-def found(namespace: Namespace, store: CacheStore, request: _Request, *, offline: bool | None, take: Take) -> Found:
+def found(namespace: Namespace, store: CacheStore, request: Request, *, offline: bool | None, take: Take) -> Found:
     """Return where a request leads.
 
     Raises:
@@ -147,14 +149,14 @@ def found(namespace: Namespace, store: CacheStore, request: _Request, *, offline
 
 def _request(
     namespace: Namespace, url: str | os.PathLike[str], allow: Patterns, ignore: Patterns, link: Linking
-) -> _Request:
+) -> Request:
     if link not in LINKS:
         raise ValidationError(f"link is {link!r}", hint=f"it is {' or '.join(map(repr, LINKS))}")
     target = namespace.url(url)
     location = parse_location(target, nested=target.nested)
     if not location.mount:
         raise InvalidURL(f"{str(target)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
-    return _Request(
+    return Request(
         location=location,
         place=namespace.place(location.mount.partition("/")[0]),
         allow=None if allow is None else _globs(allow),
@@ -168,14 +170,14 @@ def _globs(patterns: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{text}*" if text.endswith("/") else text for text in texts)
 
 
-def _here(store: CacheStore, name: str, request: _Request, take: Take) -> Found | None:
+def _here(store: CacheStore, name: str, request: Request, take: Take) -> Found | None:
     """Return what the same request led to before, if that is all here."""
     record = store.records.url(name)
     path = record and store.find(record, request.link, take)
     return Found(Path(path), record) if record and path else None
 
 
-def _not_cached(store: CacheStore, name: str, request: _Request) -> NotCached:
+def _not_cached(store: CacheStore, name: str, request: Request) -> NotCached:
     record = store.records.url(name)
     lacking = store.lacking(record, request.link) if record else []
     some = f": {', '.join(map(repr, lacking[:5]))}{', …' if len(lacking) > 5 else ''}" if lacking else ""
@@ -201,7 +203,7 @@ def _is_local(namespace: Namespace, location: Location) -> bool:
         return False
 
 
-def _looked_for(namespace: Namespace, store: CacheStore, request: _Request, take: Take) -> Found:
+def _looked_for(namespace: Namespace, store: CacheStore, request: Request, take: Take) -> Found:
     """Ask the provider what is there now, and bring in what is not here."""
     target = namespace.target(str(request.location))
     provider, key = target.provider, target.key
@@ -209,27 +211,20 @@ def _looked_for(namespace: Namespace, store: CacheStore, request: _Request, take
         try:
             info = provider.head(key)
         except NotFound as error:
-            return _folder(store, request, target.versioned, provider, f"{key}/", take, missing=error)
+            return _folder(store, request, target, f"{key}/", take, missing=error)
         name = portable_name(key.rpartition("/")[2])
         path, record = store.get_file(provider, Wanted(name, info), link=request.link, take=take)
         _note(store, request, provider, record, commit=None)
         return Found(Path(path), record)
-    return _folder(store, request, target.versioned, provider, key, take, missing=None)
+    return _folder(store, request, target, key, take)
 
 
 def _folder(
-    store: CacheStore,
-    request: _Request,
-    repo: SupportsVersioning | None,
-    provider: Provider,
-    prefix: str,
-    take: Take,
-    *,
-    missing: NotFound | None,
+    store: CacheStore, request: Request, target: Target, prefix: str, take: Take, *, missing: NotFound | None = None
 ) -> Found:
-    commit: str | None = None
-    if repo is not None and not request.fixed:
-        provider, commit = _still(repo, request.location.ref or repo.default_branch)
+    provider, commit = target.provider, None
+    if target.versioned is not None and target.ref is not None and not request.fixed:
+        provider, commit = _still(target.versioned, target.ref)
         if commit is not None and (here := _here(store, request.name(commit), request, take)):
             _note(store, request, provider, here.record, commit=None)
             return here
@@ -269,7 +264,7 @@ def _files(
     return [Wanted(names[name], info) for name, info in infos.items()]
 
 
-def _note(store: CacheStore, request: _Request, provider: Provider, record: Record, *, commit: str | None) -> None:
+def _note(store: CacheStore, request: Request, provider: Provider, record: Record, *, commit: str | None) -> None:
     """Note what the URL led to: for good if it names a commit, else for the time without a service."""
     record = msgspec.structs.replace(record, url=str(request.location))
     if request.fixed or isinstance(provider, SupportsRequests):
