@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from datastore.cachestore.inventory import Inventory, in_order
+from datastore.cachestore.inventory import Inventory, files_in, in_order
 from datastore.cachestore.manifests import Manifest
 from datastore.cachestore.stamps import digest_of_file
 from datastore.cachestore.store import CacheStore
@@ -198,10 +198,11 @@ def _shown(path: str) -> Path:
 
 def _files(store: CacheStore) -> Iterator[tuple[str, Digest, str]]:
     """Yield every file of the cache with the digest that it has to have, and its entry."""
+    for path in files_in(store.folder.place("objects")):
+        name = path.rpartition(os.sep)[2]
+        yield path, Digest(f"sha256:{name}"), f"objects-{name}"
     for entry in Inventory(store.folder).entries:
         kind, _, name = entry.name.partition("-")
-        if kind == "objects":
-            yield entry.path, Digest(f"sha256:{name}"), entry.name
         for link in ("auto", "hard"):
             for view in sorted(Path(entry.path, link).glob("*")) if kind != "objects" else ():
                 if kind == "files":

@@ -85,6 +85,7 @@ class Contents:
             shutil.copyfile(path, target)
             if digest_of_file(target) != digest:
                 unlink(target)
+                self.put_away(path)
                 raise IntegrityError(f"the cached bytes {digest[:23]} are damaged", hint="resolve it again")
             self._finish(target, digest, size)
 

@@ -1,0 +1,100 @@
+"""One process: which path, which bytes, how many requests."""
+
+from pathlib import Path
+
+import pytest
+
+import datastore as ds
+from datastore.errors import InvalidURL, NotFound, ValidationError
+from datastore.http.observe import observed
+from tests.resolve.helpers import gets, leaks, tree
+
+
+def test_a_file_has_its_last_name_its_bytes_and_nobody_may_write_to_it(main, place):
+    main.objects.put("img/red coat #1.png", b"png")
+    path = ds.resolve(main / "img/red coat #1.png")
+    assert isinstance(path, Path)
+    assert (path.name, path.suffix, path.read_bytes()) == ("red coat #1.png", ".png", b"png")
+    assert not path.stat().st_mode & 0o222
+    assert path.is_relative_to(place / "cache")
+    assert leaks(place / "cache") == []
+
+
+def test_a_folder_is_a_real_one_with_real_files(main, place):
+    main.objects.put_many([(f"img/{n % 3}/{n}.png", b"%d" % n, None) for n in range(20)])
+    path = ds.resolve(main / "img/")
+    assert path.name == "img"
+    assert tree(path) == {f"{n % 3}/{n}.png": b"%d" % n for n in range(20)}
+    assert not any(file.is_symlink() for file in path.rglob("*"))
+    assert ds.resolve(main / "img") == path
+    assert leaks(place / "cache") == []
+
+
+def test_a_whole_repo_has_the_repos_name(main):
+    main.objects.put("a/b.csv", b"1")
+    assert (ds.resolve("ds://garments").name, tree(ds.resolve("ds://garments@main/"))) == (
+        "garments",
+        {"a/b.csv": b"1"},
+    )
+
+
+def test_patterns_choose_as_huggingface_hub_does(main):
+    for key in ("d/a.json", "d/sub/b.json", "d/sub/c.bin", "d/x.bin"):
+        main.objects.put(key, key.encode())
+    assert sorted(tree(ds.resolve(main / "d/", allow_patterns="*.json"))) == ["a.json", "sub/b.json"]
+    assert sorted(tree(ds.resolve(main / "d/", ignore_patterns=["sub/", "a*"]))) == ["x.bin"]
+    chosen = ds.resolve(main / "d/", allow_patterns=["sub/"], ignore_patterns="*.bin")
+    assert sorted(tree(chosen)) == ["sub/b.json"]
+    with pytest.raises(NotFound, match="patterns"):
+        ds.resolve(main / "d/", allow_patterns="*.csv")
+    assert len(tree(ds.resolve(main / "d/"))) == 4
+
+
+def test_uncommitted_changes_are_seen_and_a_commit_stays_as_it_is(main):
+    main.objects.put("d/a", b"1")
+    commit = main.commit("One")
+    main.objects.put("d/a", b"2")
+    assert [tree(ds.resolve(main / "d")), ds.resolve(main / "d/a").read_bytes()] == [{"a": b"2"}, b"2"]
+    fixed = ds.url(f"ds://garments@{commit.id}/d/a")
+    assert [tree(ds.resolve(f"ds://garments@{commit.id}/d")), ds.resolve(fixed).read_bytes()] == [{"a": b"1"}, b"1"]
+    assert ds.resolve("ds://garments@main@/d/a").read_bytes() == b"1"
+
+
+def test_what_is_not_there_is_said(main):
+    main.objects.put("a", b"1")
+    with pytest.raises(NotFound, match="nothing"):
+        ds.resolve(main / "nothing")
+    with pytest.raises(NotFound, match="nothing/"):
+        ds.resolve(main / "nothing/")
+    with pytest.raises(NotFound):
+        ds.resolve("ds://nobody/a")
+    with pytest.raises(InvalidURL):
+        ds.resolve("ds://")
+    with pytest.raises(ValidationError, match="link"):
+        ds.resolve(main / "a", link="soft")
+
+
+def test_folder_markers_of_consoles_are_no_files(cloud):
+    for key, body in {"d/": b"", "d/sub/": b"", "d/sub/a": b"1"}.items():
+        cloud.objects.put("bucket", key, body)
+    assert tree(ds.resolve("ds://cloud/d/")) == {"sub/a": b"1"}
+
+
+# requests
+
+
+def test_a_commit_that_was_resolved_before_takes_no_request_and_a_bucket_one(cloud, main):
+    cloud.objects.put("bucket", "a.bin", b"x" * 100)
+    path = ds.resolve("ds://cloud/a.bin")
+    cloud.requests.clear()
+    with observed() as seen:
+        assert ds.resolve("ds://cloud/a.bin") == path
+    assert [exchange.method for exchange in seen] == ["HEAD"]
+    cloud.requests.clear()
+    for n in range(30):
+        cloud.objects.put("bucket", f"many/{n}", b"%d" % n)
+    folder = ds.resolve("ds://cloud/many/")
+    cloud.requests.clear()
+    assert ds.resolve("ds://cloud/many/") == folder
+    assert gets(cloud) == []
+    assert len(cloud.requests) == 1  # the listing
