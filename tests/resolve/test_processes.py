@@ -1,0 +1,212 @@
+"""Many processes and threads resolve the same at once; some are killed."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import datastore as ds
+from datastore import flocks
+from datastore.http.observe import observed
+from datastore.namespace import reset_current
+from datastore.testing.scripted_s3 import Slow
+from datastore.testing.store_children import Child
+from datastore.values import digest_of
+from tests.resolve.helpers import MIB, gets, leaks, tree
+
+STRESS = bool(os.environ.get("DATASTORE_STRESS"))
+SIZE = (200 if STRESS else 20) * MIB
+PROCESSES = 12
+
+
+def together(url, count=PROCESSES, *, before=lambda: None):
+    """Resolve a URL in many processes at once; return the digests that they read, and how many downloads there were."""
+
+    def work(say):
+        before()
+        reset = time.monotonic() + 0.2
+        while time.monotonic() < reset:  # until all are there
+            time.sleep(0.01)
+        with observed() as seen:
+            path = ds.resolve(url)
+        say(f"gets {sum(one.method == 'GET' and one.received > MIB // 2 for one in seen)}")
+        say(f"read {digest_of(path.read_bytes())} {path}")
+
+    children = [Child(work, seconds=120) for _ in range(count)]
+    lines = []
+    for child in children:
+        said, status = child.lines()
+        assert status == 0, said
+        lines += said
+    downloads = sum(int(line.split()[1]) for line in lines if line.startswith("gets"))
+    return {tuple(line.split()[1:]) for line in lines if line.startswith("read")}, downloads
+
+
+def mounted(kind, request, body):
+    """A mount on a real server with one object, as the URL of it."""
+    server = request.getfixturevalue(kind)
+    keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key, "endpoint": server.endpoint}
+    if kind == "lakefs":
+        ds.mount("real", "lakefs", repo=server.new_repo(), **keys)
+        url = ds.url("ds://real@main/big.bin")
+    else:
+        ds.mount("real", "s3", bucket=server.new_bucket(), region=server.region, **keys)
+        url = ds.url("ds://real/big.bin")
+    ds.filesystem().pipe_file(str(url), body)
+    return url
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", ["versitygw", "minio", "lakefs"])
+def test_12_processes_resolve_one_object_with_one_download(kind, request, place):
+    body = os.urandom(SIZE)
+    url = mounted(kind, request, body)
+    parts = -(-SIZE // (8 * MIB))
+    found, downloads = together(url)
+    assert [digest for digest, _ in found] == [digest_of(body)]
+    assert downloads == parts
+    assert leaks(place / "cache") == []
+    if kind == "lakefs":  # the same bytes under a commit, after they were resolved on a branch
+        commit = ds.repo("real").branch("main").commit("One")
+        with observed() as seen:
+            assert digest_of(ds.resolve(f"ds://real@{commit.id}/big.bin").read_bytes()) == digest_of(body)
+        assert len([one for one in seen if one.received > MIB]) == 0
+        with observed() as seen:
+            ds.resolve(f"ds://real@{commit.id}/big.bin")
+        assert list(seen) == []
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", ["versitygw", "lakefs"])
+def test_a_folder_on_a_real_server(kind, request):
+    url = mounted(kind, request, b"big")
+    root = str(url).removesuffix("big.bin")
+    bodies = {f"d/{n}.bin": b"%d" % n * 1000 for n in range(50)}
+    ds.filesystem().pipe({f"{root}{name}": body for name, body in bodies.items()})
+    with observed() as seen:
+        folder = ds.resolve(root)
+    assert tree(folder) == {**bodies, "big.bin": b"big"}
+    if kind == "lakefs":
+        commit = ds.repo("real").branch("main").commit("One")
+        assert ds.resolve(f"ds://real@{commit.id}/") == ds.resolve(root)
+        with observed() as seen:
+            assert tree(ds.resolve(f"ds://real@{commit.id}/")) == tree(folder)
+        assert list(seen) == []
+        with observed() as seen:
+            ds.resolve(root)
+        assert len(seen) <= 3  # whether it is a branch with changes, and its commit; no listing
+
+
+def test_10_with_locks_that_do_nothing_all_get_right_bytes(cloud, place, monkeypatch):
+    body = os.urandom(SIZE)
+    cloud.objects.put("bucket", "a.bin", body)
+    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
+    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+    found, downloads = together("ds://cloud/a.bin", 16)
+    assert {digest for digest, _ in found} == {digest_of(body)}
+    assert len({path for _, path in found}) == 1
+    assert downloads > 3  # they do get into each other's way
+    assert leaks(place / "cache") == []
+    assert ds.cache.verify() == []
+
+
+def test_10_folders_with_locks_that_do_nothing(cloud, place, monkeypatch):
+    bodies = {f"{n}.bin": os.urandom(3000) for n in range(30)}
+    for name, body in bodies.items():
+        cloud.objects.put("bucket", f"d/{name}", body)
+    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
+    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+
+    def work(say):
+        say("right" if tree(ds.resolve("ds://cloud/d/")) == bodies else "wrong")
+
+    children = [Child(work) for _ in range(8)]
+    assert [child.lines() for child in children] == [(["right"], 0)] * 8
+    assert leaks(place / "cache") == []
+    assert ds.cache.verify() == []
+
+
+def test_threads_of_one_process_download_once(cloud):
+    body = os.urandom(3 * MIB)
+    cloud.objects.put("bucket", "a.bin", body)
+    with ThreadPoolExecutor(16) as pool:
+        paths = set(pool.map(lambda _: ds.resolve("ds://cloud/a.bin"), range(32)))
+    assert len(paths) == 1
+    assert len(gets(cloud)) == 1
+
+
+def test_22_a_child_that_was_forked_while_the_parent_downloads_gets_right_bytes(cloud):
+    body = os.urandom(20 * MIB)
+    cloud.objects.put("bucket", "a.bin", body)
+    cloud.on("GetObject", r"a\.bin", Slow(piece=MIB, pause=0.02), times=10)
+    with ThreadPoolExecutor(1) as pool:
+        parent = pool.submit(ds.resolve, "ds://cloud/a.bin")
+        while not gets(cloud):
+            time.sleep(0.01)
+
+        def work(say):
+            say(digest_of(ds.resolve("ds://cloud/a.bin").read_bytes()))
+
+        children = [Child(work) for _ in range(3)]
+        assert [child.lines() for child in children] == [([digest_of(body)], 0)] * 3
+        assert parent.result().read_bytes() == body
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_11_a_downloader_that_is_killed_leaves_what_the_next_one_uses(cloud, place, part):
+    size = 100 * MIB // 2
+    body = os.urandom(size)
+    cloud.objects.put("bucket", "a.bin", body)
+    cloud.on("GetObject", r"a\.bin", Slow(piece=MIB, pause=0.01), times=1000)
+
+    def work(say):
+        say("begins")
+        ds.resolve("ds://cloud/a.bin")
+
+    child = Child(work)
+    child.next_line()
+    parts = size // (8 * MIB) + 1
+    done = 0
+    while done < int(part * parts):
+        done = sum(mark for file in Path(place, "cache", "partial").glob("*") for mark in file.read_bytes()[size:])
+        time.sleep(0.005)
+    child.kill()
+    assert child.lines()[1] == -signal.SIGKILL
+    cloud.requests.clear()
+    assert ds.resolve("ds://cloud/a.bin").read_bytes() == body
+    assert len(gets(cloud)) <= parts - done
+    assert [leak for leak in leaks(place / "cache") if not leak.startswith("locks")] == []
+
+
+def test_11_two_that_want_what_a_dead_one_left_do_not_share_it(cloud, place, monkeypatch):
+    body = os.urandom(40 * MIB)
+    cloud.objects.put("bucket", "a.bin", body)
+    cloud.on("GetObject", r"a\.bin", Slow(piece=MIB, pause=0.01), times=8)
+    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
+    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+    child = Child(lambda say: (say("begins"), ds.resolve("ds://cloud/a.bin")))
+    child.next_line()
+    while not any(any(file.read_bytes()[40 * MIB :]) for file in Path(place, "cache", "partial").glob("*")):
+        time.sleep(0.005)
+    child.kill()
+    child.lines()
+    found, _ = together("ds://cloud/a.bin", 6)
+    assert {digest for digest, _ in found} == {digest_of(body)}
+    assert [leak for leak in leaks(place / "cache") if not leak.startswith("locks")] == []
+
+
+def test_23_a_spawned_process_with_nothing_but_the_environment_finds_the_same(main, place):
+    import subprocess
+    import sys
+
+    main.objects.put("a.bin", b"x" * 100)
+    path = ds.resolve(main / "a.bin")
+    program = "import sys, datastore as ds; print(ds.resolve(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(main / "a.bin")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(path)
+    reset_current()
