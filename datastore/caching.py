@@ -162,6 +162,7 @@ class Cache:
         """
         store = self._store
         freed = store.space.tidy(age=min(unused.total_seconds(), 86400.0))
+        store.flights.sweep()
         there = Inventory(store.folder)
         before = time.time() - unused.total_seconds()
         for entry in in_order(there.entries, but=store.leases.used()):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from datastore.cachestore.contents import LINKS, Linking
+from datastore.cachestore.layout import disk_trouble
 from datastore.cachestore.portable import portable_name, portable_names
 from datastore.cachestore.records import Record, name_of
 from datastore.cachestore.store import CacheStore, Take, Wanted
@@ -130,6 +131,11 @@ def found(namespace: Namespace, store: CacheStore, request: Request, *, offline:
         NotCached: It is not here, and nobody is to be asked.
         HeadMoved: It was changed again and again while it was brought.
     """
+    with disk_trouble(store.folder.root):
+        return _found(namespace, store, request, offline=offline, take=take)
+
+
+def _found(namespace: Namespace, store: CacheStore, request: Request, *, offline: bool | None, take: Take) -> Found:
     name = request.name(request.location.ref)
     if request.fixed and (here := _here(store, name, request, take)):
         return here

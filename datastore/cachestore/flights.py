@@ -66,6 +66,18 @@ class Flights:
                 if not turn.wanted and _turns.get(path) is turn:
                     del _turns[path]
 
+    def sweep(self) -> None:
+        """Remove lock files that ended processes left."""
+        place = self._folder.place("locks", "")
+        for name in os.listdir(place) if os.path.isdir(place) else ():  # noqa: PTH112
+            with contextlib.suppress(OSError):
+                fd = os.open(place + name, os.O_RDWR)
+                try:
+                    if flocks.try_lock(fd) and _is_at(fd, place + name):
+                        unlink(place + name)
+                finally:
+                    os.close(fd)
+
     @contextmanager
     def _locked(self, path: str) -> Generator[None]:
         fd = self._lock(path)
@@ -107,12 +119,13 @@ class Flights:
             wait = min(wait * 1.5, _LONGEST_WAIT)
 
     def _opened(self, path: str) -> int:
-        mode = 0o666 if self._folder.file_mode() & 0o040 else 0o600
         try:
-            return os.open(path, _FLAGS, mode)
+            fd = os.open(path, _FLAGS, 0o600)
         except FileNotFoundError:
             self._folder.make(os.path.dirname(path))  # noqa: PTH120
-            return os.open(path, _FLAGS, mode)
+            fd = os.open(path, _FLAGS, 0o600)
+        self._folder.share(fd)
+        return fd
 
 
 def _is_at(fd: int, path: str) -> bool:

@@ -69,8 +69,17 @@ class CacheFolder:
         if os.path.isdir(folder):  # noqa: PTH112
             return
         with disk_trouble(self.root):
-            mode = self._root_mode()
-            self._make(folder, shared=bool(mode & stat.S_ISGID and mode & stat.S_IWGRP))
+            self._make(folder, shared=self._is_shared())
+
+    def share(self, fd: int) -> None:
+        """Let the group write to a file, if the cache is the group's, whatever the umask."""
+        if self._is_shared() and hasattr(os, "fchmod"):
+            with suppress(PermissionError):  # somebody else's, who has done it
+                os.fchmod(fd, 0o664)
+
+    def _is_shared(self) -> bool:
+        mode = self._root_mode()
+        return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
 
     def _make(self, folder: str, *, shared: bool) -> None:
         try:

@@ -128,8 +128,12 @@ class Space:
 
     def _count(self, total: int) -> None:
         with suppress(DatastoreError, OSError):  # a full disk: the next one counts
-            self._folder.write_small(f"{self._tally}", b"%d\n" % total)
             self._folder.write_small(f"{self._tally}.day", b"")
+            part = self._folder.scratch()
+            with os.fdopen(self._folder.open_new(part), "wb") as file:
+                file.write(b"%d\n" % total)
+                self._folder.share(file.fileno())
+            self._folder.move(part, f"{self._tally}")
 
     def added(self, size: int) -> None:
         """Say that there are so many bytes more."""
