@@ -30,6 +30,7 @@ Patterns = str | Iterable[str] | None
 """Globs over the names in a folder, as huggingface_hub has them: `*` also matches `/`, `img/` means all under it."""
 
 _TRIES: Final = 3
+_LITTLE: Final = 1 << 20  # for what the cache notes down; what is to come has asked for its own room before
 _stores: dict[tuple[Path, int | None], CacheStore] = {}
 
 
@@ -132,7 +133,7 @@ def found(namespace: Namespace, store: CacheStore, request: Request, *, offline:
         HeadMoved: It was changed again and again while it was brought.
     """
     with disk_trouble(store.folder.root):
-        return _found(namespace, store, request, offline=offline, take=take)
+        return store.space.with_room(_LITTLE, lambda: _found(namespace, store, request, offline=offline, take=take))
 
 
 def _found(namespace: Namespace, store: CacheStore, request: Request, *, offline: bool | None, take: Take) -> Found:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 
 from msgspec import Struct
@@ -73,21 +73,27 @@ class Inventory:
         """All bytes."""
         return sum(entry.size for entry in self.entries) + self.pending
 
-    def remove(self, entry: Entry) -> int:
-        """Remove an entry, with the objects that only it shared its bytes with; return how many bytes that freed."""
+    def remove(self, entry: Entry, *, but: Container[str] = ()) -> int:
+        """Remove an entry, with the objects that only it shared its bytes with; return how many bytes that freed.
+
+        Args:
+            entry: What is to go.
+            but: Objects that somebody needs: they stay, although the entry goes.
+        """
         paths = [entry.path] if entry.name.startswith("objects-") else list(files_in(entry.path))
-        freed = sum(self._remove_file(path) for path in paths)
+        freed = sum(self._remove_file(path, but) for path in paths)
         remove_all(entry.path)
         return freed
 
-    def _remove_file(self, path: str) -> int:
+    def _remove_file(self, path: str, but: Container[str]) -> int:
         try:
             found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - thousands in a row
             unlink(path)
         except FileNotFoundError:
             return 0
         other = self._objects.get(found.st_ino)
-        if found.st_nlink == 2 and other is not None and other != path:
+        needed = other is None or other == path or f"objects-{os.path.basename(other)}" in but  # noqa: PTH119
+        if found.st_nlink == 2 and other is not None and not needed:
             with suppress(FileNotFoundError):
                 if os.stat(other).st_ino == found.st_ino:  # noqa: PTH116 - the name may have other bytes by now
                     unlink(other)

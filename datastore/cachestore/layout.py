@@ -146,6 +146,7 @@ class CacheFolder:
         except FileNotFoundError:
             for name, data in (("CACHEDIR.TAG", _TAG), ("format", _FORMAT)):
                 (self.root / name).write_bytes(data)
+                (self.root / name).chmod(0o444)
             said = _FORMAT
         if said not in {_FORMAT, b""}:
             raise UnsupportedOperation(

@@ -7,11 +7,13 @@ short time until it is gone and makes it anew.
 
 import atexit
 import os
+import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from datastore.cachestore.layout import CacheFolder, unlink
@@ -19,6 +21,7 @@ from datastore.processes import is_gone, owner_of, scratch_name, this_process
 
 __all__ = ["Leases"]
 
+_NEED: Final = "need-"
 _DAY: Final = 86400.0
 _LONGEST_WAIT: Final = 30.0
 
@@ -91,17 +94,39 @@ class Leases:
                     unlink(path)
             time.sleep(0.001)
 
+    @contextmanager
+    def needing(self, digests: Iterable[str]) -> Generator[None]:
+        """Need these objects in this block, to make files of them."""
+        self._begin()
+        path, process = os.path.join(self._mine, f"{_NEED}{secrets.token_hex(8)}"), self._process  # noqa: PTH118
+        self._folder.write_small(path, b"".join(bytes.fromhex(digest[7:]) for digest in digests))
+        try:
+            yield
+        finally:
+            if process == os.getpid():
+                unlink(path)
+
     # who removes
 
     @contextmanager
-    def doomed(self, entry: str) -> Generator[bool]:
-        """Tell, for the length of this block, whether an entry may be removed: nobody uses it or wants to keep it."""
+    def doomed(self, entry: str) -> Generator[set[str] | None]:
+        """Give, for the length of this block, what is in use, if an entry is not: it may be removed; else None."""
         path = self._folder.place("doomed", entry)
-        self._folder.write_small(path, scratch_name().encode())
+        self._mark(path)
         try:
-            yield not self.is_kept(entry) and entry not in self.used()
+            used = self.used()
+            yield None if entry in used or self.is_kept(entry) else used
         finally:
             unlink(path)
+
+    def _mark(self, path: str) -> None:
+        with suppress(OSError):  # where not even a name has room, nobody can begin to use anything
+            self._folder.make(os.path.dirname(path))  # noqa: PTH120
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            try:
+                os.write(fd, scratch_name().encode())
+            finally:
+                os.close(fd)
 
     def used(self) -> set[str]:
         """Return the entries that living processes use; what dead ones left is removed."""
@@ -112,7 +137,8 @@ class Leases:
                 shutil.rmtree(place + name, ignore_errors=True)
             else:
                 with suppress(FileNotFoundError):
-                    found.update(os.listdir(place + name))
+                    for entry in os.listdir(place + name):
+                        found.update(_needed(f"{place}{name}{os.sep}{entry}") if entry.startswith(_NEED) else (entry,))
         return found
 
     @staticmethod
@@ -139,6 +165,15 @@ class Leases:
     def is_kept(self, entry: str) -> bool:
         """Tell whether somebody wants to keep it."""
         return os.path.lexists(self._folder.place("kept", entry))
+
+
+def _needed(path: str) -> Iterator[str]:
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return
+    for start in range(0, len(data), 32):
+        yield f"objects-{data[start : start + 32].hex()}"
 
 
 def _end(mine: str, process: int) -> None:

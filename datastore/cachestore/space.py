@@ -76,7 +76,7 @@ class Space:
             return act()
         except (DatastoreError, OSError) as error:
             if is_full(error):
-                raise self._no_room(need) from error
+                raise self._no_room(need) from None  # what is full is said; nobody above has to try again
             raise
 
     def evict(self, need: int) -> int:
@@ -93,8 +93,8 @@ class Space:
 
     def remove(self, entry: Entry, found: Inventory) -> int:
         """Remove an entry unless it is in use or kept, and return how many bytes that freed."""
-        with self._leases.doomed(entry.name) as may_go:
-            return found.remove(entry) if may_go else 0
+        with self._leases.doomed(entry.name) as used:
+            return 0 if used is None else found.remove(entry, but=used)
 
     def tidy(self, *, age: float = DAY) -> int:
         """Remove what ended processes left in the making, and what was put away so long ago; return its bytes."""

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ Take = Callable[[str], None]
 """Leases an entry for as long as the caller needs it."""
 _BIG: Final = 64 << 20
 _SMALL: Final = 1 << 20
-_TRIES: Final = 3
+_TRIES: Final = 5
 _OFTEN: Final = 3600.0
 
 
@@ -140,13 +140,14 @@ class CacheStore:
         """
         info = wanted.info
         digest = self._digest(info)
-        for _ in range(_TRIES):
-            path = digest and self._file(digest, info.size, wanted.name, link, take)
-            if path is None:
+        path = digest and self._file(digest, info.size, wanted.name, link, take)
+        with ExitStack() as needs:
+            for _ in range(_TRIES):
+                if path is not None and digest is not None:
+                    return path, Record("", f"files-{digest[7:]}", wanted.name, info.size)
                 digest = self._bring(provider, info)
+                needs.enter_context(self.leases.needing([digest]))
                 path = self._file(digest, info.size, wanted.name, link, take)
-            if path is not None and digest is not None:
-                return path, Record("", f"files-{digest[7:]}", wanted.name, info.size)
         raise _unsteady(wanted.name)
 
     def get_tree(
@@ -155,19 +156,20 @@ class CacheStore:
         """Return the path of a folder with these files; arguments and errors otherwise as in `get_file`."""
         state = name_of("tree", *(f"{file.name}\0{identity_of(file.info)}" for file in files))
         strong = all(is_strong(file.info) for file in files)
-        for _ in range(_TRIES):
-            manifest = self._known_tree(state) if strong else None
-            path = manifest and self._tree(manifest, name, link, take)
-            if manifest is None or path is None:
+        manifest = self._known_tree(state) if strong else None
+        path = manifest and self._tree(manifest, name, link, take)
+        with ExitStack() as needs:
+            for _ in range(_TRIES):
+                if path is not None and manifest is not None:
+                    return path, Record("", f"trees-{manifest.id}", name, manifest.size)
                 with self.flights.alone(f"tree-{state}"):
                     digests = self._bring_all(provider, [file.info for file in files])
+                needs.enter_context(self.leases.needing(digests))
                 rows = ((file.name, file.info.size, digest) for file, digest in zip(files, digests, strict=True))
                 manifest = pack(rows)
                 path = self._tree(manifest, name, link, take)
-            if path is not None:
                 if strong:
                     self.records.save_digest(state, Digest(f"sha256:{manifest.id}"), 0)
-                return path, Record("", f"trees-{manifest.id}", name, manifest.size)
         raise _unsteady(name)
 
     def _known_tree(self, state: str) -> Manifest | None:
