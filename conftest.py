@@ -45,6 +45,7 @@ def _own_place_for_docstring_examples(
     folder: Path = request.getfixturevalue("tmp_path")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
+    monkeypatch.setenv("DATASTORE_CACHE", str(folder / "cache"))
     reset_current()
     yield
     reset_current()

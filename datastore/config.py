@@ -100,7 +100,7 @@ class Config(Struct, frozen=True, kw_only=True):
             return self.cache
         import platformdirs  # not needed where the configuration says it
 
-        return platformdirs.user_cache_path("datastore", appauthor=False)
+        return platformdirs.user_cache_path("datastore", appauthor=False) / "resolved"
 
     def __reduce__(self) -> NoReturn:
         raise UnsupportedOperation(

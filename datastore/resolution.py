@@ -221,7 +221,7 @@ def _looked_for(namespace: Namespace, store: CacheStore, request: Request, take:
             return _folder(store, request, target, f"{key}/", take, missing=error)
         name = portable_name(key.rpartition("/")[2])
         path, record = store.get_file(provider, Wanted(name, info), link=request.link, take=take)
-        _note(store, request, provider, record, commit=None)
+        _note(store, request, record)
         return Found(Path(path), record)
     return _folder(store, request, target, key, take)
 
@@ -233,12 +233,12 @@ def _folder(
     if target.versioned is not None and target.ref is not None and not request.fixed:
         provider, commit = _still(target.versioned, target.ref)
         if commit is not None and (here := _here(store, request.name(commit), request, take)):
-            _note(store, request, provider, here.record, commit=None)
+            _note(store, request, here.record)
             return here
     files = _files(provider, prefix, request.wants, missing=missing)
     last = prefix.rstrip("/").rpartition("/")[2] or request.location.mount.rpartition("/")[2]
     path, record = store.get_tree(provider, files, name=portable_name(last), link=request.link, take=take)
-    _note(store, request, provider, record, commit=commit)
+    _note(store, request, record, commit=commit)
     return Found(Path(path), record)
 
 
@@ -271,10 +271,9 @@ def _files(
     return [Wanted(names[name], info) for name, info in infos.items()]
 
 
-def _note(store: CacheStore, request: Request, provider: Provider, record: Record, *, commit: str | None) -> None:
-    """Note what the URL led to: for good if it names a commit, else for the time without a service."""
+def _note(store: CacheStore, request: Request, record: Record, *, commit: str | None = None) -> None:
+    """Note what the URL led to: for good if it names a commit, else for the time without a service, and for people."""
     record = msgspec.structs.replace(record, url=str(request.location))
-    if request.fixed or isinstance(provider, SupportsRequests):
-        store.records.save_url(request.name(request.location.ref), record)
+    store.records.save_url(request.name(request.location.ref), record)
     if commit is not None:
         store.records.save_url(request.name(commit), record)

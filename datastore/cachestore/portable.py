@@ -43,7 +43,8 @@ def _marked(name: str, salt: str = "") -> str:
     mark = "~" + hashlib.sha256(_bytes(name + salt)).hexdigest()[:6]
     room = _LONGEST - len(_bytes(f"{mark}{dot}{suffix}"))
     short = _bytes(stem)[:room].decode(errors="ignore").rstrip(". ") or "_"
-    return f"{short}{mark}{dot}{suffix}"
+    found = f"{short}{mark}{dot}{suffix}"
+    return f"_{found}" if _RESERVED.fullmatch(found) else found  # CON.tar.gz is one for its first part
 
 
 def _bytes(text: str) -> bytes:

@@ -9,6 +9,7 @@ import click
 from datastore import __version__
 from datastore.cli import (
     branches,
+    caching,
     changes,
     doctor,
     exchanging,
@@ -74,6 +75,7 @@ app = App(
         *stores.COMMANDS,
         *keeping.COMMANDS,
         *objects.COMMANDS,
+        *caching.COMMANDS,
         *history.COMMANDS,
         *branches.COMMANDS,
         *changes.COMMANDS,

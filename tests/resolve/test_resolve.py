@@ -1,11 +1,13 @@
 """One process: which path, which bytes, how many requests."""
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import datastore as ds
-from datastore.errors import InvalidURL, NotFound, ValidationError
+from datastore.errors import IntegrityError, InvalidURL, NotFound, ValidationError
 from datastore.http.observe import observed
 from tests.resolve.helpers import gets, leaks, tree
 
@@ -98,3 +100,57 @@ def test_a_commit_that_was_resolved_before_takes_no_request_and_a_bucket_one(clo
     assert ds.resolve("ds://cloud/many/") == folder
     assert gets(cloud) == []
     assert len(cloud.requests) == 1  # the listing
+
+
+def test_warm_commits_cost_one_look_at_each_file_and_little_else(main, monkeypatch):
+    main.objects.put_many([(f"d/{n}.bin", b"%d" % n, None) for n in range(200)])
+    commit = main.commit("One").id
+    urls = f"ds://garments@{commit}/d/", f"ds://garments@{commit}/d/7.bin"
+    first = [ds.resolve(url) for url in urls]
+    calls = Counter()
+    for name in ("stat", "open", "utime", "replace", "mkdir", "listdir", "link", "access"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name), name, calls))
+    assert ds.resolve(urls[1]) == first[1]
+    assert (calls.pop("stat"), sum(calls.values())) == (1, 0)
+    assert ds.resolve(urls[0]) == first[0]
+    assert (calls.pop("stat"), sum(calls.values())) == (200, 0)
+
+
+def counted(original, name, calls):
+    def call(*args, **kwargs):
+        calls[name] += 1
+        return original(*args, **kwargs)
+
+    return call
+
+
+def test_bytes_of_an_embedded_store_do_not_pass_through_python(main, monkeypatch):
+    from datastore.embedded.branch import EmbeddedRef
+
+    body = os.urandom(3 << 20)
+    main.objects.put("big.bin", body)
+    monkeypatch.setattr(EmbeddedRef, "read", None)
+    assert ds.resolve(main / "big.bin").read_bytes() == body
+
+
+def test_a_link_of_a_repo_to_another_place_is_followed_and_must_still_be_the_same(cloud, main):
+    cloud.objects.put("bucket", "in/a.bin", b"first")
+    main.link("ds://cloud/in/", "raw/")
+    assert tree(ds.resolve(main / "raw/")) == {"a.bin": b"first"}
+    cloud.objects.put("bucket", "in/a.bin", b"other")
+    assert tree(ds.resolve(main / "raw/")) == {"a.bin": b"first"}
+    ds.cache.verify()
+    cloud.objects.put("bucket", "in/b.bin", b"first b")
+    main.link("ds://cloud/in/b.bin", "raw/b.bin")
+    cloud.objects.put("bucket", "in/b.bin", b"other b")
+    with pytest.raises(IntegrityError, match="changed"):
+        ds.resolve(main / "raw/b.bin")
+
+
+def test_a_local_folder_can_be_resolved(place):
+    (place / "data").mkdir()
+    (place / "data" / "a.csv").write_bytes(b"1")
+    path = ds.resolve("./data/a.csv")
+    assert (path.read_bytes(), path.is_relative_to(place / "cache")) == (b"1", True)
+    (place / "data" / "a.csv").write_bytes(b"2")
+    assert ds.resolve(place / "data" / "a.csv").read_bytes() == b"2"

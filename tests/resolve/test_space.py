@@ -101,7 +101,7 @@ def test_a_lease_lasts_as_long_as_its_process(main):
 
     child = Child(work)
     path = Path(child.next_line())
-    assert [(entry.in_use, entry.urls) for entry in ds.cache.ls()] == [(True, ())]
+    assert [(entry.in_use, entry.urls) for entry in ds.cache.ls()] == [(True, ("ds://garments@main/0.bin",))]
     assert ds.cache.trim(0) == 0
     assert path.exists()
     child.kill()
@@ -205,7 +205,7 @@ def test_info_and_ls_tell_what_is_there(main, cloud):
     )
     assert info.path == ds.cache.path
     shown = {entry.path.name: (entry.size, entry.urls) for entry in ds.cache.ls()}
-    assert shown == {"d": (1000 + noted, ("ds://cloud/d/",)), "0.bin": (MIB, ())}
+    assert shown == {"d": (1000 + noted, ("ds://cloud/d/",)), "0.bin": (MIB, ("ds://garments@main/0.bin",))}
 
 
 def test_the_estimate_of_what_is_there_follows_what_comes_and_goes(limit):
