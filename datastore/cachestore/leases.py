@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from datastore.cachestore.layout import CacheFolder, unlink
+from datastore.errors import Unavailable
 from datastore.processes import is_gone, owner_of, scratch_name, this_process
 
 __all__ = ["Leases"]
@@ -120,13 +121,11 @@ class Leases:
             unlink(path)
 
     def _mark(self, path: str) -> None:
-        with suppress(OSError):  # where not even a name has room, nobody can begin to use anything
-            self._folder.make(os.path.dirname(path))  # noqa: PTH120
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-            try:
-                os.write(fd, scratch_name().encode())
-            finally:
-                os.close(fd)
+        try:
+            self._folder.write_small(path, scratch_name().encode())
+        except Unavailable:  # a full disk: a name may have room yet; where it has none, nobody can begin a use
+            with suppress(OSError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644))
 
     def used(self) -> set[str]:
         """Return the entries that living processes use; what dead ones left is removed."""

@@ -1,4 +1,7 @@
+from click.testing import CliRunner
+
 import datastore as ds
+from datastore.cli.app import app
 
 
 def test_resolve_prints_a_path(run, fail, garments):
@@ -37,7 +40,8 @@ def test_the_cache_is_listed_checked_and_cleared(run, fail, garments):
     assert run("cache", "verify").rows == []
     path.chmod(0o644)
     path.write_bytes(b"x" * size)
-    fail("cache", "verify")
+    broken = CliRunner().invoke(app, ["cache", "verify"])
+    assert (broken.exit_code, str(path) in broken.stdout) == (1, True)
     with ds.resolving("ds://garments@main/train.csv"):
         pass
     run("cache", "trim", "10GB")

@@ -167,7 +167,9 @@ def killed_after(cloud, place, body, parts):
     child = Child(work, seconds=30)
     child.next_line()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and (len(gets(cloud)) <= parts or parts_here(place, len(body)) < parts):
+    while time.monotonic() < deadline and (
+        len(gets(cloud)) < -(-len(body) // (8 * MIB)) or parts_here(place, len(body)) < parts
+    ):
         time.sleep(0.01)
     child.kill()
     assert child.lines()[1] == -signal.SIGKILL

@@ -106,7 +106,7 @@ def test_warm_commits_cost_one_look_at_each_file_and_little_else(main, monkeypat
     main.objects.put_many([(f"d/{n}.bin", b"%d" % n, None) for n in range(200)])
     commit = main.commit("One").id
     urls = f"ds://garments@{commit}/d/", f"ds://garments@{commit}/d/7.bin"
-    first = [ds.resolve(url) for url in urls]
+    first = [ds.resolve(url) for url in [*urls, *urls]][2:]
     calls = Counter()
     for name in ("stat", "open", "utime", "replace", "mkdir", "listdir", "link", "access"):
         monkeypatch.setattr(os, name, counted(getattr(os, name), name, calls))
