@@ -123,7 +123,7 @@ def test_an_empty_file_or_section_says_nothing(project, text):
     ("text", "parts"),
     [
         ("mount: {}", ["mount", "did you mean 'mounts'?"]),
-        ("cash: {size: 5GB}", ["cache", "known names: mounts, store"]),
+        ("cash: {size: 5GB}", ["cash", "did you mean 'cache'?"]),
         ("store: {pth: x}", ["store.pth"]),
         ("store: [x]", ["store"]),
         ("mounts: [x]", ["mounts"]),
