@@ -266,7 +266,7 @@ def test_a_mount_can_come_from_the_environment_alone(project):
         ({"DATASTORE__MOUNTS__GARMENT_EU__REPO": "x"}, "garments-eu"),
         ({"DATASTORE__MOUNT__X__REPO": "x"}, "mounts"),
         ({"DATASTORE__STORE__PAHT": "x"}, "path"),
-        ({"DATASTORE__CACHE__PATH": "x"}, "mounts, store"),
+        ({"DATASTORE__CASH": "x"}, "cache"),
         ({"DATASTORE__STORE": "x"}, "DATASTORE__STORE__PATH"),
         ({"DATASTORE__MOUNTS__GARMENTS_EU": "x"}, "OPTION"),
         ({"DATASTORE__MOUNTS__GARMENTS_EU__REPO__X": "x"}, ""),
