@@ -1,0 +1,34 @@
+"""The embedded store at a branch."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import datastore as ds
+from benchmarks.clients.through_fsspec import *  # noqa: F403 - the tasks
+from benchmarks.places import LocalPlace, Place
+
+LABEL = "datastore, branch"
+
+
+def connect(place: Place, *, commit: bool = False) -> Any:
+    """Open the repo by its branch or its commit, and read one object."""
+    import pandas as pd
+
+    assert isinstance(place, LocalPlace)
+    ds.mount("local", "embedded", path=place.store, repo="local")
+    branch = ds.repo("local").branch("main")
+    base = f"local@{branch.head.id}" if commit else "local@main"
+    fs = ds.filesystem()
+    fs.cat_file(f"{base}/small/01999")
+    pd.read_parquet(f"ds://{base}/table.parquet", columns=["c0"])
+    os.sync()
+    return fs, base
+
+
+def add_big(connection: Any, folder: Path) -> None:
+    """Put 1 GiB into a store of its own, which is on the disk when it returns."""
+    os.environ["DATASTORE_STORE"] = str(folder / "store")
+    main = ds.create_repo("big").branch("main")
+    connection[0].put_file(str(folder.parent / "source" / "big"), main / "big")
+    main.commit("big")
