@@ -26,12 +26,14 @@ TASKS = {
 }
 _CLIENTS = (
     "ours_files",
+    "ours_synced",
     "with_restic",
     "with_git",
     "with_git_batch",
     "with_git_durable",
     "with_dvc",
     "with_oxen",
+    "with_cp",
 )
 _TO_REACH = {"add": "To reach: at most 1/2 of restic, 1/5 of DVC, 1/8 of git that syncs."}
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -61,7 +63,7 @@ def tables(folder: Path, *, tasks: Sequence[str], rounds: int) -> Iterator[tuple
         about = described(_CLIENTS, folder, rounds=rounds)
         for name, found in _beside(folder / "beside", last=chain[-1], rounds=rounds).items():
             if name in chain:
-                text = "\n\n".join(filter(None, [by_client(found), _TO_REACH.get(name), about]))
+                text = "\n\n".join(filter(None, [by_client(found, notes=name == "add"), _TO_REACH.get(name), about]))
                 yield TASKS[name], text
     about = described((), folder, rounds=rounds)
     if "growth" in tasks:
@@ -80,8 +82,8 @@ def _beside(folder: Path, *, last: str, rounds: int) -> dict[str, dict[str, Foun
     names = names[: names.index(last) + 1]
     make_files(folder / "source")
     seen: dict[str, dict[str, list[Found]]] = {name: {client: [] for client in _CLIENTS} for name in names}
-    for _ in range(rounds):
-        for client in _CLIENTS:
+    for turn in range(rounds):
+        for client in _CLIENTS[turn:] + _CLIENTS[:turn]:  # whoever is measured first has the emptier disk
             home = fresh(folder)
             shutil.copytree(folder / "source", home / "work" / "data")
             for name in names:
@@ -117,9 +119,9 @@ def _growth(found: Mapping[int, Mapping[str, Found]]) -> dict[str, str]:
         if verb in {"branch", "commit", "merge"}:
             written.append([title, *(_written(one) for one in row)])
     return {
-        "growth: time of the first call after the store is opened; of one more": table(["", *sizes, "to reach"], times),
-        "growth: written": table(["", *sizes], written),
-        "growth: memory at most, with 60 MB of Python and imports": table(["", *sizes], memory),
+        "growth: time of the first call on a store, of the next one": table(["", *sizes, "to reach"], times),
+        "growth: bytes and files written": table(["", *sizes], written),
+        "growth: memory at most": table(["", *sizes], memory),
     }
 
 
@@ -144,15 +146,15 @@ def _rows(store: Path, *, rounds: int) -> str:
 
 def _start(folder: Path, *, times: int) -> str:
     """Take the time of statements in fresh interpreters, one after the other in turn."""
-    grow_file = "import datastore as ds; main = ds.create_repo('g').branch('main'); main.objects.put('a', b'1')"
+    fill = "import datastore as ds; main = ds.create_repo('bench').branch('main'); main.objects.put('a', b'1')"
     (folder / "plain").mkdir(parents=True)
     (folder / "plain" / "a").write_bytes(b"1")
-    _python(f"{grow_file}; main.commit('a')", folder)
+    _python(f"{fill}; main.commit('a')", folder)
     statements = {
         "import datastore": "import datastore",
         "import fsspec": "import fsspec",
         "fsspec": f"import fsspec; fsspec.open('file://{folder}/plain/a').open().read()",
-        "ours": "import fsspec; fsspec.open('ds://g@main/a').open().read()",
+        "ours": "import fsspec; fsspec.open('ds://bench@main/a').open().read()",
     }
     seen: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(times):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.filling import fill_local, make_source
 from benchmarks.machine import described
-from benchmarks.measuring import Measured, Task, measure
+from benchmarks.measuring import Task, measure
 from benchmarks.places import LocalPlace
 from benchmarks.showing import Found, by_client, by_task, seconds
 
@@ -49,5 +49,4 @@ def tables(folder: Path, *, tasks: Sequence[str], rounds: int) -> Iterator[tuple
         yield "time of one call", f"{by_task(calls, _CALLS, show=seconds)}\n\n{about}"
     for name in tasks:
         if name in _WHOLE:
-            measured = {client: one for client, one in found(name).items() if isinstance(one, Measured)}
-            yield _WHOLE[name], f"{by_client(measured)}\n\n{about}"
+            yield _WHOLE[name], f"{by_client(found(name))}\n\n{about}"

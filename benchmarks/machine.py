@@ -36,9 +36,9 @@ def described(clients: Iterable[str], folder: Path, *, rounds: int) -> str:
     """Return a line about a run of these clients in a folder."""
     today = dt.datetime.now(tz=dt.UTC).date()
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    versions = ", ".join(filter(None, map(_version, clients)))
+    versions = "".join(f", {version}" for version in map(_version, clients) if version)
     how = f"median of {rounds} runs" if rounds > 1 else "one run"
-    return f"{today}, {os.cpu_count()} cores, {python}, {_file_system(folder)}, {how}; {versions}."
+    return f"{today}, {os.cpu_count()} cores, {python}, {_file_system(folder)}, {how}{versions}."
 
 
 def _version(client: str) -> str:

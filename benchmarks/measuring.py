@@ -83,7 +83,7 @@ def run(task: Task) -> Measured | str:
         env={**os.environ, "LAKECTL_INTERACTIVE": "false"},
     )
     if done.returncode != 0:
-        lines = [line for line in done.stderr.decode().splitlines() if line.strip()]
+        lines = [line for line in done.stderr.decode().splitlines() if line.strip() and not line.startswith("hint: ")]
         return lines[-1] if lines else f"exit status {done.returncode}"
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Measured)
 

@@ -12,10 +12,15 @@ Found = Measured | str
 """What was measured, or why nothing was."""
 
 
-def by_client(found: Mapping[str, Found]) -> str:
-    """Return a row for each client, beside the first; a client that cannot do the task, or is not there, says so."""
+def by_client(found: Mapping[str, Found], *, notes: bool = False) -> str:
+    """Return a row for each client, beside the first; a client that cannot do the task, or is not there, says so.
+
+    Args:
+        found: By module.
+        notes: Whether each says what of its commit is on the disk.
+    """
     results = list(found.values())
-    depths, notes = any(_depth(one) for one in results), any(_of(name, "NOTE") for name in found)
+    depths = any(_depth(one) for one in results)
     header = ["client", "seconds", "CPU seconds", "times ours", "memory at most"]
     header += ["round trips in sequence"] * depths + ["after power loss"] * notes
     rows: list[list[str]] = []

@@ -43,19 +43,19 @@ def _opened(place: GrownPlace) -> ds.Repo:
     return ds.repo(name)
 
 
-def _staged(connection: Grown) -> str:
-    """A new branch with ten scattered changes: four other contents, four new keys, two deletions."""
+def _staged(connection: Grown, *, odd: bool = False) -> str:
+    """A new branch with ten scattered changes to even or odd entries: four others, four new ones, two deletions."""
     name = secrets.token_hex(4)
     made = connection.prepared.create_branch(name, "main")
-    keys = [grown_key(at) for at in random.sample(range(connection.place.count), 10)]
+    keys = [grown_key(at) for at in random.sample(range(odd, connection.place.count, 2), 10)]
     fs = ds.filesystem()
     fs.pipe({made / (key if at < 4 else f"{key}.new"): name.encode() for at, key in enumerate(keys[:8])})
     fs.rm([made / key for key in keys[8:]])
     return name
 
 
-def _committed(connection: Grown) -> str:
-    name = _staged(connection)
+def _committed(connection: Grown, *, odd: bool = False) -> str:
+    name = _staged(connection, odd=odd)
     connection.prepared.branch(name).commit("ten changes")
     return name
 
@@ -108,7 +108,7 @@ def diff(connection: Grown, folder: Path) -> Measured:
 
 def merge(connection: Grown, folder: Path) -> Measured:
     def both(connection: Grown) -> tuple[str, str]:
-        return _committed(connection), _committed(connection)
+        return _committed(connection), _committed(connection, odd=True)
 
     return _measured(connection, lambda repo, names: repo.merge(names[0], names[1]), both)
 

@@ -1,4 +1,4 @@
-"""The embedded store as a version control of a folder."""
+"""The embedded store as a version control of a folder: each import reads all files."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.places import FilesPlace, Place
 
-LABEL = "datastore"
+LABEL = "datastore, `import_folder`"
 NOTE = "all of the commit survives power loss"
 
 

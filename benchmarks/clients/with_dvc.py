@@ -37,7 +37,7 @@ def add(connection: Any, folder: Path) -> None:
 
 
 def checkout(connection: Any, folder: Path) -> None:
-    Path("data").rename("data-before")  # it checks out into its own folder only
+    Path("data").rename("../data-before")  # it checks out into its own folder only
     connection[0].checkout()
 
 

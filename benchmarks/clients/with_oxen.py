@@ -33,7 +33,7 @@ def add(connection: Any, folder: Path) -> None:
 
 def checkout(connection: Any, folder: Path) -> None:
     repo, data = connection
-    data.rename(data.with_name("data-before"))  # it checks out into its own folder only
+    data.rename(data.parents[1] / "data-before")  # it checks out into its own folder only
     repo.restore("data")
 
 

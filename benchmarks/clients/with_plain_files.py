@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clients.through_fsspec import call, read_scattered, read_through
+from benchmarks.clients.through_fsspec import call, read_scattered, read_table, read_through
 from benchmarks.measuring import Measured
 from benchmarks.places import LocalPlace, Place
 
@@ -13,11 +13,8 @@ LABEL = "plain files"
 
 
 def connect(place: Place) -> Any:
-    """Read one table, for the imports."""
-    import pandas as pd
-
+    """Take the folder."""
     assert isinstance(place, LocalPlace)
-    pd.read_parquet(f"{place.source}/table.parquet", columns=["c0"])
     os.sync()
     return Path(place.source)
 
@@ -56,10 +53,8 @@ def scattered(connection: Any, folder: Path) -> None:
         read_scattered(file)
 
 
-def parquet(connection: Any, folder: Path) -> None:
-    import pandas as pd
-
-    pd.read_parquet(connection / "table.parquet")
+def parquet(connection: Any, folder: Path) -> Measured:
+    return read_table(f"{connection}/table.parquet")
 
 
 def add_big(connection: Any, folder: Path) -> None:
