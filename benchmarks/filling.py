@@ -88,8 +88,9 @@ def make_files(folder: Path) -> None:
 
 
 def change_files(folder: Path) -> None:
-    """Give ten of them other bytes, of the same length."""
+    """Give ten of them other bytes, of the same length; as new files, for the old ones have other names elsewhere."""
     for number in range(0, FILES, FILES // 10):
+        (folder / f"{number:05}").unlink()
         (folder / f"{number:05}").write_bytes(os.urandom(10_000))
 
 

@@ -13,9 +13,9 @@ from msgspec import Struct, structs
 
 from benchmarks.places import Place
 
-__all__ = ["Measured", "Task", "fresh", "measure", "median", "run"]
+__all__ = ["ENOUGH", "Measured", "Task", "fresh", "measure", "median", "run"]
 
-_ENOUGH = 40
+ENOUGH = 30
 """Seconds after which there is no further round: what is slow is measured well enough by one run."""
 
 
@@ -67,7 +67,7 @@ def measure(task: Task, *, rounds: int) -> Measured | str:
         if isinstance(found, str):
             return found
         seen.append(found)
-        if sum(one.wall for one in seen) > _ENOUGH:
+        if sum(one.wall for one in seen) > ENOUGH:
             break
     return median(seen)
 
