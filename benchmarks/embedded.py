@@ -84,7 +84,8 @@ def _beside(folder: Path, *, last: str, rounds: int) -> dict[str, dict[str, Foun
     make_files(folder / "source")
     seen: dict[str, dict[str, list[Found]]] = {name: {client: [] for client in _CLIENTS} for name in names}
     for turn in range(rounds):
-        for client in _CLIENTS[turn:] + _CLIENTS[:turn]:  # whoever is measured first has the emptier disk
+        first = turn % len(_CLIENTS)
+        for client in _CLIENTS[first:] + _CLIENTS[:first]:  # whoever is measured first has the emptier disk
             before = [one for row in seen.values() for one in row[client]]
             if sum(one.wall for one in before if isinstance(one, Measured)) > ENOUGH:
                 continue
@@ -97,12 +98,7 @@ def _beside(folder: Path, *, last: str, rounds: int) -> dict[str, dict[str, Foun
                 out.mkdir()
                 task = Task(name=name, client=client, place=FilesPlace(home=str(home)), folder=str(out))
                 seen[name][client].append(run(task))
-    return {name: {client: _middle(found) for client, found in row.items()} for name, row in seen.items()}
-
-
-def _middle(found: Sequence[Found]) -> Found:
-    measured = [one for one in found if isinstance(one, Measured)]
-    return median(measured) if len(measured) == len(found) else next(one for one in found if isinstance(one, str))
+    return {name: {client: median(found) for client, found in row.items()} for name, row in seen.items()}
 
 
 def _grown(store: Path, count: int, *, rounds: int) -> dict[str, Found]:
@@ -176,8 +172,6 @@ def _start(folder: Path, *, times: int) -> str:
 
 
 def _python(code: str, folder: Path) -> float:
-    import os
-
     env = {**os.environ, "DATASTORE_STORE": str(folder / "store")}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=True)
     return float(done.stdout or 0)

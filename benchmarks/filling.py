@@ -163,8 +163,6 @@ def fill_local(folder: Path, source: Path) -> None:
 
 def _new_repo(folder: Path, name: str) -> "Repo":
     import datastore as ds
-    from datastore.embedded.store import EmbeddedStore
 
-    EmbeddedStore(folder).create_repo(name)
-    ds.mount(f"filling-{name}", "embedded", path=str(folder), repo=name)
-    return ds.repo(f"filling-{name}")
+    ds.mount(f"filling-{name}", "embedded", path=str(folder))
+    return ds.create_repo(f"filling-{name}/{name}")

@@ -61,13 +61,11 @@ class Measured(Struct, frozen=True):
 
 def measure(task: Task, *, rounds: int) -> Measured | str:
     """Return the medians of several runs, each in a fresh process; a text if it cannot be run, with the reason."""
-    seen: list[Measured] = []
+    seen: list[Measured | str] = []
     for _ in range(rounds):
         found = run(structs.replace(task, folder=str(fresh(Path(task.folder).parent))))
-        if isinstance(found, str):
-            return found
         seen.append(found)
-        if sum(one.wall for one in seen) > ENOUGH:
+        if isinstance(found, str) or sum(one.wall for one in seen if isinstance(one, Measured)) > ENOUGH:
             break
     return median(seen)
 
@@ -88,9 +86,12 @@ def run(task: Task) -> Measured | str:
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Measured)
 
 
-def median(seen: Sequence[Measured]) -> Measured:
-    """Return the median of each figure."""
-    return Measured(*map(statistics.median, zip(*map(structs.astuple, seen), strict=True)))
+def median(seen: Sequence[Measured | str]) -> Measured | str:
+    """Return the median of each figure; if a run could not be made, the reason."""
+    measured = [one for one in seen if isinstance(one, Measured)]
+    if len(measured) < len(seen):
+        return next(one for one in seen if isinstance(one, str))
+    return Measured(*map(statistics.median, zip(*map(structs.astuple, measured), strict=True)))
 
 
 def fresh(folder: Path) -> Path:

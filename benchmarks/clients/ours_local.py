@@ -25,7 +25,7 @@ def connect(place: Place, *, commit: bool = False) -> Any:
 
 def add_big(connection: Any, folder: Path) -> None:
     """Put 1 GiB into a store of its own, which is on the disk when it returns."""
-    os.environ["DATASTORE_STORE"] = str(folder / "store")
-    main = ds.create_repo("big").branch("main")
+    ds.mount("adding", "embedded", path=str(folder / "store"))
+    main = ds.create_repo("adding/big").branch("main")
     connection[0].put_file(str(folder.parent / "source" / "big"), main / "big")
     main.commit("big")
