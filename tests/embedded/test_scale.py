@@ -211,3 +211,14 @@ def test_a_listing_by_folder_reads_each_leaf_once_whatever_is_staged(repo, reads
 def test_the_first_page_reads_the_leaves_that_it_is_from(repo, reads):
     assert len(next(repo.at("b").list()).objects) == 1000
     assert len(reads) <= 4
+
+
+def test_putting_again_looks_at_a_pack_once_however_many_blobs_it_holds(repo, monkeypatch):
+    objects = [(f"small/{number:04}", b"%d" % number, None) for number in range(500)]
+    repo.at("b").put_many(objects)
+    looked = []
+    path_of = repo.store.packs.path
+    monkeypatch.setattr(repo.store.packs, "path", lambda name: looked.append(name) or path_of(name))
+    repo.at("b").put_many(objects)
+    # Once for each group of bodies that is read at a time, and in the transaction.
+    assert 0 < len(looked) <= 500 / 32 + 3
