@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,11 +125,17 @@ class OpenStore:
             yield db
             epoch = refs.next_epoch(db)
 
-    def commit(self, repo: int, commit_id: str) -> Commit:
-        """Return a commit of a repo from the index; commits never change, so they are kept."""
+    def commit(self, repo: int, commit_id: str, *, seen_by: sqlite3.Connection | None = None) -> Commit:
+        """Return a commit of a repo from the index; commits never change, so they are kept.
+
+        Args:
+            repo: Its number.
+            commit_id: Of the commit.
+            seen_by: The connection that has found the id. For another one, it may have been collected meanwhile.
+        """
         key = (repo, commit_id)
         if (found := self._commits.get(key)) is None:
-            with self.db.read() as db:
+            with self.db.read() if seen_by is None else nullcontext(seen_by) as db:
                 found = self.commit_from(db, repo, commit_id)
             # No lock, which a forked child could inherit held: each step is whole, and a lost entry is read again.
             if len(self._commits) >= _CACHED_COMMITS:
