@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -126,13 +127,15 @@ class EmbeddedRef:
         with self._store.db.snapshot() as db:
             view = self._fixed or self._view_from(db)
             staged = staging.rows(db, view.branch.token, prefix=prefix) if view.branch else {}
+        keys = list(staged)
 
         def scan(start: str) -> Iterator[tuple[str, Entry, str | None]]:
-            committed = self._store.trees.scan(view.tree, prefix=prefix, start=start)
-            over: Edits = {key: entry for key, entry in staged.items() if key >= start} if staged else {}
+            rows = self._store.trees.scan(view.tree, prefix=prefix, start=start)
+            if keys:
+                rows = staging.overlay(rows, ((key, staged[key]) for key in keys[bisect_left(keys, start) :]))
             with self._unless_collected(view.commit):
-                for key, entry in staging.overlay(committed, over):
-                    yield key, entry, None if key in over else view.commit
+                for key, entry in rows:
+                    yield key, entry, None if key in staged else view.commit
 
         return scan
 
@@ -196,10 +199,13 @@ class EmbeddedRef:
         """List objects in key order, uncommitted over committed, all of one moment."""
         scan = self.rows(prefix=prefix)
 
-        def infos(start: str) -> Iterator[tuple[str, ObjectInfo]]:
-            return ((key, info_of(key, entry, commit=commit)) for key, entry, commit in scan(start))
+        def keyed(start: str) -> Iterator[tuple[str, tuple[str, Entry, str | None]]]:
+            return ((row[0], row) for row in scan(start))
 
-        return listing.pages(listing.grouped(infos, prefix=prefix, delimiter=delimiter, start_after=start_after))
+        names = listing.grouped(keyed, prefix=prefix, delimiter=delimiter, start_after=start_after)
+        return listing.pages(
+            name if isinstance(name, str) else info_of(name[0], name[1], commit=name[2]) for name in names
+        )
 
     # writing
 
@@ -295,8 +301,9 @@ class EmbeddedRef:
         to_stage: Edits = {}
         to_unstage: list[str] = []
         infos: list[ObjectInfo] = []
+        there = {key: self._store.trees.get(view.tree, key) for key in sorted(edits)}  # so that each leaf is read once
         for key, wanted in edits.items():
-            committed = self._store.trees.get(view.tree, key)
+            committed = there[key]
             staged = staging.row_of(db, branch.token, key)
             current = staged[1] if staged[0] else committed
             _check_mode(key, mode, current)

@@ -196,13 +196,15 @@ def _touch(db: sqlite3.Connection, token: int) -> None:
     db.execute("UPDATE branches SET gen = gen + 1 WHERE token = ?", (token,))
 
 
-def overlay(committed: Iterator[tuple[str, Entry]], staged: Edits) -> Iterator[tuple[str, Entry]]:
+def overlay(
+    committed: Iterable[tuple[str, Entry]], staged: Iterable[tuple[str, Entry | None]]
+) -> Iterator[tuple[str, Entry]]:
     """Merge committed rows with staged ones, both in key order; the staged one wins, a deleted key is left out.
 
-    >>> list(overlay(iter([]), {"a": None}))
+    >>> list(overlay([], [("a", None)]))
     []
     """
-    pending = iter(staged.items())
+    pending = iter(staged)
     over = next(pending, None)
     for key, entry in committed:
         while over is not None and over[0] < key:

@@ -30,6 +30,10 @@ from datastore.values import ByteRange, ObjectInfo
 
 __all__ = ["Reading"]
 
+_Details = Callable[[str, ObjectInfo], Info]
+_NOTHING: Info = {}
+"""The details where only paths are wanted: one for all."""
+
 
 class Reading(AsyncFileSystem):
     """Everything that changes nothing. Errors other than "there is no such thing" always surface."""
@@ -141,14 +145,15 @@ class Reading(AsyncFileSystem):
             prefix: What the names under the path have to start with.
             kwargs: Ignored.
         """
-        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix, detail=detail)
+        details = file_info if detail else _no_details
+        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix, details=details)
         return found if detail else list(found)
 
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **kwargs: Any
     ) -> int | dict[str, int]:
         """Return the bytes under a path, or by path; from the listing alone."""
-        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs)
+        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, details=_size_alone)
         sizes: dict[str, int] = {name: info["size"] for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
@@ -188,7 +193,7 @@ class Reading(AsyncFileSystem):
         return found if info is None else {path: file_info(place.base, info)}
 
     def _found(
-        self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", detail: bool = True
+        self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", details: _Details = file_info
     ) -> dict[str, Info]:
         if maxdepth is not None and maxdepth < 1:
             raise ValidationError(f"maxdepth is {maxdepth}", hint="it must be at least 1")
@@ -199,10 +204,10 @@ class Reading(AsyncFileSystem):
             found = self._found_in(repos, maxdepth=maxdepth, withdirs=withdirs, stem=f"{path}/{stem}")
             return {path: directory_info(path), **found} if withdirs else found
         place = self._view.place(path)
-        return self._found_below(place, maxdepth=maxdepth, withdirs=withdirs, stem=stem, detail=detail)
+        return self._found_below(place, maxdepth=maxdepth, withdirs=withdirs, stem=stem, details=details)
 
     def _found_below(
-        self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str, detail: bool
+        self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str, details: _Details
     ) -> dict[str, Info]:
         path, base, prefix = place.path, place.base, place.prefix
         if maxdepth == 1:
@@ -210,7 +215,7 @@ class Reading(AsyncFileSystem):
             found = children(base, prefix, listing.objects, listing.prefixes if withdirs else ())
         else:
             listing = self._view.listing(place, stem=stem)
-            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
+            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs, details=details)
         if found or not place.key:
             return {path: directory_info(path), **found} if withdirs else found
         try:
@@ -446,6 +451,14 @@ class Reading(AsyncFileSystem):
 
 def _span(start: int | None = None, end: int | None = None, **_: object) -> ByteRange | None:
     return None if start is None and end is None else ByteRange(start or 0, end)
+
+
+def _no_details(_base: str, _info: ObjectInfo) -> Info:
+    return _NOTHING
+
+
+def _size_alone(_base: str, info: ObjectInfo) -> Info:
+    return {"size": info.size}
 
 
 def _is_prefix(place: Place) -> IsPrefix:
