@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "first_keys",
     "forget_committed",
+    "is_dirty",
     "latest",
     "move",
     "overlay",
@@ -79,6 +80,18 @@ def find(db: sqlite3.Connection, repo: str, branch: str, key: str) -> Found | No
     """  # noqa: S608 - constants
     row = db.execute(query, (key, repo, branch)).fetchone()
     return None if row is None else Found(row[0], row[1], row[2] is not None, _entry(row[3:]) if row[2] else None)
+
+
+def is_dirty(db: sqlite3.Connection, repo: str, branch: str) -> bool | None:
+    """Tell whether anything is staged on a branch, in one statement; None without such a branch."""
+    if not _is_unicode(branch):
+        return None
+    query = """
+        SELECT EXISTS (SELECT 1 FROM staging s WHERE s.token = b.token)
+        FROM repos r JOIN branches b ON b.repo = r.id WHERE r.name = ? AND b.name = ?
+    """
+    row = db.execute(query, (repo, branch)).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def _is_unicode(text: str) -> bool:

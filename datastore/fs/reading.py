@@ -20,11 +20,11 @@ from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
 from datastore.fs.fetching import fetch_bytes, fetch_files
 from datastore.fs.files import BUFFER, RangedReader, ReadFile
 from datastore.fs.footers import is_parquet
+from datastore.fs.opening import is_remote
 from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_info, strip, under
 from datastore.fs.ranges import Ranges, plan, read_range
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
@@ -253,7 +253,7 @@ class Reading(AsyncFileSystem):
             raise
         info = reader.info
         details = partial(file_info, place.base, info)
-        if isinstance(place.provider, SupportsRequests):
+        if is_remote(place.provider):
             file = ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
         else:
             seekable = reader if reader.seekable() else RangedReader(place.provider, reader, place.key)
@@ -413,7 +413,7 @@ class Reading(AsyncFileSystem):
         """Tell whether objects are behind a network, and served in bulk; the first answers for all."""
         first = next((path for path in map(strip, [paths] if isinstance(paths, str) else paths) if path), None)
         try:
-            return first is not None and isinstance(self._view.place(first).provider, SupportsRequests)
+            return first is not None and is_remote(self._view.place(first).provider)
         except DatastoreError:  # whoever uses the path will see it
             return False
 
