@@ -4,7 +4,7 @@ Functions over an open connection; the caller decides about transactions.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -27,10 +27,12 @@ __all__ = [
     "overlay",
     "row_of",
     "rows",
+    "rows_of",
     "stage",
     "unstage",
 ]
 
+_QUERIED = 500
 Edits = dict[str, Entry | None]
 _COLUMNS = "digest, size, modified, content_type, metadata, kind, extra"
 _Values = tuple[bytes | None, int, int, str, str, int, str]
@@ -48,6 +50,18 @@ def row_of(db: sqlite3.Connection, token: int, key: str) -> tuple[bool, Entry | 
     query = f"SELECT {_COLUMNS} FROM staging WHERE token = ? AND key = ?"  # noqa: S608 - a constant
     found = db.execute(query, (token, key)).fetchone()
     return (False, None) if found is None else (True, _entry(found))
+
+
+def rows_of(db: sqlite3.Connection, token: int, keys: Sequence[str]) -> Edits:
+    """Return those of these keys that are staged."""
+    wanted = [key for key in keys if _is_unicode(key)]
+    found: Edits = {}
+    for at in range(0, len(wanted), _QUERIED):
+        some = wanted[at : at + _QUERIED]
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT key, {_COLUMNS} FROM staging WHERE token = ? AND key IN ({marks})"  # noqa: S608 - question marks
+        found |= {row[0]: _entry(row[1:]) for row in db.execute(query, (token, *some))}
+    return found
 
 
 def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", limit: int = -1) -> Edits:

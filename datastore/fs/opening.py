@@ -1,7 +1,6 @@
 """Opens objects of providers behind a network, with as few requests as their names and sizes allow."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from datastore.calls import Call, Sink
 from datastore.errors import HeadMoved
@@ -11,10 +10,7 @@ from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.streams import BytesReader
 from datastore.values import ByteRange, ObjectInfo
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
-__all__ = ["Here", "Remote", "is_remote", "open_remote", "reader_over"]
+__all__ = ["Here", "Remote", "open_remote", "reader_over"]
 
 SMALL: Final = 1 << 20
 """Bytes up to which an object comes whole, with the first request."""
@@ -27,17 +23,6 @@ Here = bytes | Footer
 
 class Remote(Provider, SupportsRequests, Protocol):
     """A provider behind a network."""
-
-
-def is_remote(provider: Provider) -> "TypeIs[Remote]":
-    """Tell whether a provider is behind a network."""
-    return _serves_requests(type(provider))
-
-
-@cache
-def _serves_requests(kind: type) -> bool:
-    # Asking a protocol takes as long as half a read of a local object: once for each class.
-    return issubclass(kind, SupportsRequests)
 
 
 def open_remote(

@@ -14,10 +14,9 @@ from fsspec import core
 from msgspec import Struct
 
 from datastore.errors import NotFound, ValidationError
-from datastore.fs.opening import is_remote
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider
+from datastore.provider import Provider, serves_requests
 from datastore.urls import format_location
 
 __all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]
@@ -103,7 +102,7 @@ def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
         return last.options
     try:
         target = namespace.target(url)
-        options = _pinned(target) or ({"once": True} if is_remote(target.provider) else {})
+        options = _pinned(target) or ({"once": True} if serves_requests(target.provider) else {})
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
     _HERE.last = _Asked(namespace, url, options, progress)

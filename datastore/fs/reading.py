@@ -20,11 +20,11 @@ from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
 from datastore.fs.fetching import fetch_bytes, fetch_files
 from datastore.fs.files import BUFFER, RangedReader, ReadFile
 from datastore.fs.footers import is_parquet
-from datastore.fs.opening import is_remote
 from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_info, strip, under
 from datastore.fs.ranges import Ranges, plan, read_range
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
+from datastore.provider import serves_requests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
@@ -253,7 +253,7 @@ class Reading(AsyncFileSystem):
             raise
         info = reader.info
         details = partial(file_info, place.base, info)
-        if is_remote(place.provider):
+        if serves_requests(place.provider):
             file = ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
         else:
             seekable = reader if reader.seekable() else RangedReader(place.provider, reader, place.key)
@@ -282,7 +282,7 @@ class Reading(AsyncFileSystem):
             kwargs: As `cat_file` takes them.
         """
         plain = as_paths(path)
-        tree, still = self.still(plain)
+        tree, still = self._stilled()
         paths = tree.expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return self.cat_file(paths[0], **kwargs)
@@ -295,10 +295,7 @@ class Reading(AsyncFileSystem):
             except (DatastoreError, OSError) as error:
                 return error
 
-        if still is not None:
-            return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
-        results = zip(paths, fan_out(read, paths, local=self._local(paths)), strict=True)
-        return settle({one: result for one, result in results if result is not None}, on_error)
+        return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
 
     def cat_ranges(
         self,
@@ -390,11 +387,10 @@ class Reading(AsyncFileSystem):
             kwargs: As `get_file` takes them.
         """
         plain, local = as_paths(rpath), LocalFileSystem()
-        tree, still = self.still(plain)
+        tree, still = self._stilled()
         pairs = pair(tree, plain, local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True)
         callback.set_size(len(pairs))
-        if still is not None:
-            pairs = fetch_files(still, pairs, callback)
+        pairs = fetch_files(still, pairs, callback)
         self._each(self.get_file, pairs, callback, local=self._local([source for source, _ in pairs]), **kwargs)
 
     def still(self, paths: str | list[str]) -> tuple[Self, StillView | None]:
@@ -403,8 +399,9 @@ class Reading(AsyncFileSystem):
         Args:
             paths: What the verb was given; the first answers for all.
         """
-        if not self.remote(paths):
-            return self, None
+        return self._stilled() if self.remote(paths) else (self, None)
+
+    def _stilled(self) -> tuple[Self, StillView]:
         other, view = object.__new__(type(self)), StillView(self._view)
         vars(other).update(vars(self), _view=view)
         return other, view
@@ -413,7 +410,7 @@ class Reading(AsyncFileSystem):
         """Tell whether objects are behind a network, and served in bulk; the first answers for all."""
         first = next((path for path in map(strip, [paths] if isinstance(paths, str) else paths) if path), None)
         try:
-            return first is not None and is_remote(self._view.place(first).provider)
+            return first is not None and serves_requests(self._view.place(first).provider)
         except DatastoreError:  # whoever uses the path will see it
             return False
 

@@ -7,8 +7,9 @@ from msgspec import structs
 
 from datastore.bulk.reading import head_objects
 from datastore.errors import NotFound
-from datastore.fs.opening import Remote, is_remote
+from datastore.fs.opening import Remote
 from datastore.fs.view import Listing, Place, View
+from datastore.provider import serves_requests
 from datastore.values import ObjectInfo
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class StillView(View):
 
     def remote(self, place: Place) -> Remote | None:
         """Return the provider of a place, if it is behind a network."""
-        return place.provider if is_remote(place.provider) else None
+        return place.provider if serves_requests(place.provider) else None
 
     def look(self, places: Iterable[Place]) -> None:
         """Ask for all objects at once that nothing is known of."""
