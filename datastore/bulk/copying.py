@@ -29,7 +29,7 @@ _Arrived = tuple[int, bytes]
 _Copied = tuple[int, int]
 
 
-def copy_objects(source: Provider, target: Provider, copies: Sequence[tuple[ObjectInfo, str]]) -> Iterator[_Copied]:
+def copy_objects(source: Provider, target: Provider, copies: Sequence[tuple[ObjectInfo, str]]) -> Generator[_Copied]:
     """Copy objects with their attributes by the cheapest way that both sides know, as `transfer.copy_object` does.
 
     The first error ends it; what was copied until then stays, and nothing is still on its way when the error is raised.
@@ -165,8 +165,9 @@ def _arriving(source: Provider, infos: Sequence[ObjectInfo]) -> Generator[_Arriv
                 yield place, _checked(infos[place], data)
         return
     for place, info in enumerate(infos):
-        with source.read(info.key) as reader:
-            yield place, _checked(reader.info, reader.read())
+        # The attributes are those of this version; of another one it is not the bytes that are wanted either.
+        with source.read(info.key, if_match=info.etag) as reader:
+            yield place, _checked(info, reader.read())
 
 
 def _checked(info: ObjectInfo, data: bytes | Failure) -> bytes:

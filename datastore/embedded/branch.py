@@ -108,10 +108,10 @@ class EmbeddedRef:
             except IntegrityError:
                 with self._unless_collected(self._fixed.commit):
                     raise
-        if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
+        if self._expression.plain and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
-            if found is not None:
+            if found is not None and self._head in {None, found.head}:  # else below, where that is said
                 return (found.entry, None) if found.staged else (self._store.trees.get(found.tree, key), found.head)
         with self._store.db.snapshot() as db:
             view = self._view_from(db)

@@ -282,7 +282,7 @@ class Reading(AsyncFileSystem):
             kwargs: As `cat_file` takes them.
         """
         plain = as_paths(path)
-        tree, still = self._stilled()
+        tree, still = self.stilled()
         paths = tree.expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return self.cat_file(paths[0], **kwargs)
@@ -387,7 +387,7 @@ class Reading(AsyncFileSystem):
             kwargs: As `get_file` takes them.
         """
         plain, local = as_paths(rpath), LocalFileSystem()
-        tree, still = self._stilled()
+        tree, still = self.stilled()
         pairs = pair(tree, plain, local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True)
         callback.set_size(len(pairs))
         pairs = fetch_files(still, pairs, callback)
@@ -399,9 +399,10 @@ class Reading(AsyncFileSystem):
         Args:
             paths: What the verb was given; the first answers for all.
         """
-        return self._stilled() if self.remote(paths) else (self, None)
+        return self.stilled() if self.remote(paths) else (self, None)
 
-    def _stilled(self) -> tuple[Self, StillView]:
+    def stilled(self) -> tuple[Self, StillView]:
+        """Return what a bulk verb sees the tree through: everything is asked for once in its course."""
         other, view = object.__new__(type(self)), StillView(self._view)
         vars(other).update(vars(self), _view=view)
         return other, view
