@@ -5,7 +5,7 @@ Functions over an open connection; the caller decides about transactions.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -35,6 +35,12 @@ __all__ = [
 _QUERIED = 500
 Edits = dict[str, Entry | None]
 _COLUMNS = "digest, size, modified, content_type, metadata, kind, extra"
+_FIND: Final = f"""
+    SELECT b.head, c.tree, s.seq, {_COLUMNS}
+    FROM repos r JOIN branches b ON b.repo = r.id JOIN commits c ON c.repo = r.id AND c.id = b.head
+    LEFT JOIN staging s ON s.token = b.token AND s.key = ?
+    WHERE r.name = ? AND b.name = ?
+"""  # noqa: S608 - a constant
 _Values = tuple[bytes | None, int, int, str, str, int, str]
 
 
@@ -86,13 +92,7 @@ def find(db: sqlite3.Connection, repo: str, branch: str, key: str) -> Found | No
     """Look for a key on a branch in one statement, the most frequent question of all; None without such a branch."""
     if not _is_unicode(key):
         return None
-    query = f"""
-        SELECT b.head, c.tree, s.seq, {_COLUMNS}
-        FROM repos r JOIN branches b ON b.repo = r.id JOIN commits c ON c.repo = r.id AND c.id = b.head
-        LEFT JOIN staging s ON s.token = b.token AND s.key = ?
-        WHERE r.name = ? AND b.name = ?
-    """  # noqa: S608 - constants
-    row = db.execute(query, (key, repo, branch)).fetchone()
+    row = db.execute(_FIND, (key, repo, branch)).fetchone()
     return None if row is None else Found(row[0], row[1], row[2] is not None, _entry(row[3:]) if row[2] else None)
 
 

@@ -29,10 +29,8 @@ def cost(monkeypatch):
 
     def traced(statement):
         word = statement.split(maxsplit=1)[0]
-        if word in {"BEGIN", "SELECT", "INSERT", "UPDATE", "DELETE"}:
-            counts[
-                "transactions" if statement == "BEGIN IMMEDIATE" else "begun" if word == "BEGIN" else "statements"
-            ] += 1
+        counts["transactions"] += statement == "BEGIN IMMEDIATE"
+        counts["statements"] += word in {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
     original = Database._connect
 
@@ -207,7 +205,8 @@ def test_what_another_process_does_is_seen_at_once(fs, repo):
     assert _seen(fs) == ({b"newer"}, 5)
     elsewhere("fs.pipe_file('garments@main/one', b'last one'); ds.repo('garments').branch('main').commit('d')")
     elsewhere(
-        "from datetime import timedelta; from datastore.namespace import current\ncurrent().store.collect(grace=timedelta(0))"
+        "from datetime import timedelta; from datastore.namespace import current\n"
+        "current().store.collect(grace=timedelta(0))"
     )
     assert _seen(fs) == ({b"last one"}, 8)
     elsewhere(
