@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,11 +125,17 @@ class OpenStore:
             yield db
             epoch = refs.next_epoch(db)
 
-    def commit(self, repo: int, commit_id: str) -> Commit:
-        """Return a commit of a repo from the index; commits never change, so they are kept."""
+    def commit(self, repo: int, commit_id: str, *, seen_by: sqlite3.Connection | None = None) -> Commit:
+        """Return a commit of a repo from the index; commits never change, so they are kept.
+
+        Args:
+            repo: Number of the repo.
+            commit_id: Full id.
+            seen_by: Has a transaction that sees it, where it may be collected meanwhile; None looks anew.
+        """
         key = (repo, commit_id)
         if (found := self._commits.get(key)) is None:
-            with self.db.read() as db:
+            with nullcontext(seen_by) if seen_by is not None else self.db.read() as db:
                 found = self.commit_from(db, repo, commit_id)
             # No lock, which a forked child could inherit held: each step is whole, and a lost entry is read again.
             if len(self._commits) >= _CACHED_COMMITS:

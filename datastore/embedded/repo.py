@@ -69,7 +69,7 @@ class EmbeddedRepo:
         with self.store.db.snapshot() as db:
             repo = refs.repo_id(db, self.name)
             load = partial(self.store.commit_from, db, repo)
-            return self.store.commit(repo, refs.resolve(db, repo, parse_ref(ref), load=load)[0]).info
+            return self.store.commit(repo, refs.resolve(db, repo, parse_ref(ref), load=load)[0], seen_by=db).info
 
     def is_branch(self, ref: str) -> bool:
         """Tell whether the text is the bare name of a branch."""
