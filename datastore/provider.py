@@ -11,7 +11,6 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
@@ -67,7 +66,6 @@ __all__ = [
     "SupportsMultipart",
     "SupportsPresign",
     "SupportsPutMany",
-    "SupportsReadMany",
     "SupportsRepair",
     "SupportsRepos",
     "SupportsRequests",
@@ -75,7 +73,6 @@ __all__ = [
     "SupportsWriter",
     "Writer",
     "is_versioned",
-    "serves_requests",
 ]
 
 Bytes = bytes | bytearray | memoryview
@@ -230,18 +227,6 @@ class SupportsImport(Protocol):
 
     def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
         """Put each local file under its key, all in one step or none; `reflink` shares disk blocks where possible."""
-        ...
-
-
-@runtime_checkable
-class SupportsReadMany(Protocol):
-    """Opens many objects for the price of one question."""
-
-    def read_many(self, keys: Sequence[str], *, range: ByteRange | None = None) -> "Iterator[Reader | None]":
-        """Yield a reader for each key, as they all are at one moment; None for what `read` raises an error of.
-
-        An object that was written over since, and whose bytes are gone, is read as it is by then.
-        """
         ...
 
 
@@ -623,16 +608,3 @@ def is_versioned(root: object) -> "TypeIs[SupportsVersioning]":
     repo may take a request.
     """
     return all(hasattr(type(root), name) for name in _VERSIONING_VERBS)
-
-
-def serves_requests(provider: object) -> "TypeIs[SupportsRequests]":
-    """Tell whether a provider is a `SupportsRequests`, for each class of providers once.
-
-    Asking a protocol takes as long as half a read of a small local object.
-    """
-    return _serves_requests(type(provider))
-
-
-@cache
-def _serves_requests(kind: type) -> bool:
-    return issubclass(kind, SupportsRequests)

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from datastore.bridging import SupportsCopyFrom
+from datastore.bridging import SupportsCopyFrom, serves_requests
 from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import IntegrityError
 from datastore.names import content_type_of
 from datastore.partfile import PartFile, check_content, landing_of
-from datastore.provider import Provider, Reader, SupportsCopy, SupportsLink, SupportsRequests, serves_requests
+from datastore.provider import Provider, Reader, SupportsCopy, SupportsLink, SupportsRequests
 from datastore.streams import CHUNK, FileReader, HashingSink
 from datastore.values import OVERWRITE, Attributes, ByteRange, ObjectInfo, PutMode
 

@@ -8,11 +8,12 @@ from itertools import repeat
 from pathlib import Path
 
 from datastore import transfer
+from datastore.bridging import SupportsReadMany, serves_requests
 from datastore.bulk.arriving import BytesArrival, FileArrival
 from datastore.bulk.gathering import MANY, Failure, Told, gathered, width
 from datastore.errors import DatastoreError
 from datastore.partfile import landing_of
-from datastore.provider import Provider, Reader, SupportsReadMany, SupportsRequests, serves_requests
+from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.values import ByteRange, ObjectInfo
 
 __all__ = ["Wanted", "download_objects", "head_objects", "open_many", "read_objects"]

@@ -9,6 +9,7 @@ from fsspec.callbacks import NoOpCallback
 from msgspec import Struct
 
 from datastore import transfer
+from datastore.bridging import serves_requests
 from datastore.bulk.gathering import Failure
 from datastore.bulk.reading import download_objects, open_many, read_objects
 from datastore.errors import DatastoreError, HeadMoved
@@ -16,7 +17,6 @@ from datastore.fs.paths import strip
 from datastore.fs.ranges import read_whole
 from datastore.fs.still import StillView
 from datastore.fs.view import Place
-from datastore.provider import serves_requests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 

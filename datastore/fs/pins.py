@@ -13,10 +13,11 @@ from typing import Any, Final
 from fsspec import core
 from msgspec import Struct
 
+from datastore.bridging import serves_requests
 from datastore.errors import NotFound, ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, serves_requests
+from datastore.provider import Provider
 from datastore.urls import format_location
 
 __all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]

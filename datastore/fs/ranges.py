@@ -9,12 +9,13 @@ from contextlib import closing
 
 from msgspec import Struct
 
+from datastore.bridging import serves_requests
 from datastore.bulk.reading import read_objects
 from datastore.errors import DatastoreError
 from datastore.fs.files import read_exactly
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import Reader, SupportsRequests, serves_requests
+from datastore.provider import Reader, SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 

@@ -15,6 +15,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem
 
 from datastore import transfer
+from datastore.bridging import serves_requests
 from datastore.errors import DatastoreError, HeadMoved, NotFound, ValidationError
 from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
 from datastore.fs.fetching import fetch_bytes, fetch_files
@@ -24,7 +25,6 @@ from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_in
 from datastore.fs.ranges import Ranges, plan, read_range
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import serves_requests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 

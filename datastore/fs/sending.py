@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from datastore.bridging import serves_requests
 from datastore.bulk.writing import upload_objects
 from datastore.errors import ValidationError
 from datastore.fs.fetching import Branches
 from datastore.fs.paths import strip
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import serves_requests
 from datastore.values import CREATE, OVERWRITE, Attributes, PutMode
 
 __all__ = ["attributes_of", "put_mode", "send"]

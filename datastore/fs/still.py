@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from datastore.bridging import serves_requests
 from datastore.bulk.reading import head_objects
 from datastore.errors import NotFound
 from datastore.fs.opening import Remote
 from datastore.fs.view import Listing, Place, View
-from datastore.provider import serves_requests
 from datastore.values import ObjectInfo
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from datastore import namespace
+from datastore.bridging import serves_requests
 from datastore.errors import NotFound
 from datastore.fs.files import read_exactly
 from datastore.fs.opening import Here, Remote, open_remote, reader_over
@@ -24,7 +25,7 @@ from datastore.fs.paths import IsPrefix, join
 from datastore.fs.pins import Pins, parse_pins, pin_name, pinned_provider
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, Reader, serves_requests
+from datastore.provider import Provider, Reader
 from datastore.streams import BytesReader
 from datastore.values import ObjectInfo
 
