@@ -98,9 +98,8 @@ class EmbeddedRef:
             branch_name = f"branch {self._expression.name!r} of {self._repo.name!r}"
             message = f"{branch_name} has moved from commit {self._head[:8]} to {commit[:8]}"
             raise HeadMoved(message, hint="open the URL again to read the branch as it is now")
-        return _View(
-            self._store.commit(repo, commit, seen_by=db).info.tree, commit, branch if self._expression.plain else None
-        )
+        tree = self._store.commit(repo, commit, seen_by=db).info.tree
+        return _View(tree, commit, branch if self._expression.plain else None)
 
     def _find(self, key: str) -> tuple[Entry | None, str | None]:
         """Return (entry, commit that it is in; None if uncommitted)."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import ClassVar
 
 from datastore.embedded import forking
-from datastore.embedded.durable import disk_error
+from datastore.embedded.durable import disk_error, is_full
 from datastore.embedded.gate import Gate
 from datastore.embedded.readonly import Mode, reading, stamp_of, writing
 from datastore.embedded.schema import APPLICATION_ID, INDEXES, SCHEMA, SCHEMA_VERSION
@@ -376,9 +376,9 @@ def _translated(path: Path, error: sqlite3.Error | OSError) -> DatastoreError:
     where = f"the index of the store {path.parent}"
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return IntegrityError(f"{where} is damaged: {error}", hint="run `datastore repair`")
-    if name.startswith("SQLITE_FULL"):
+    if is_full(error):
         message = f"the disk of the store {path.parent} is full"
-        return Unavailable(message, hint="free some space; nothing was changed")
+        return Unavailable(message, hint="free some space, or try `datastore collect`; nothing was changed")
     if _is_read_only(error):
         return Forbidden(f"{where} cannot be written to: {error}", hint="check the file's owner and permissions")
     return Unavailable(f"{where} cannot be used now: {error} ({name})")

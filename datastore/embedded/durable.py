@@ -34,6 +34,8 @@ _MANY = 512
 """From this number of files on, one `syncfs` is the cheaper barrier (facts/reliability.md §0.11)."""
 _THREADS = 16
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_INDEX_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
+"""The second one comes from the first connection to an index: there is no room for its `-shm` file."""
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -65,11 +67,11 @@ def disk_error(folder: Path, error: OSError) -> DatastoreError:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether this is what became of a full disk, be it SQLite's error or the system's."""
-    cause = error.__cause__
+    """Tell whether this is a full disk or what became of it, be it SQLite's error, the system's or one of ours."""
+    cause = error.__cause__ or error
     if isinstance(cause, OSError):
         return cause.errno in _FULL
-    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
+    return getattr(cause, "sqlite_errorname", "") in _INDEX_FULL
 
 
 @functools.cache

@@ -129,13 +129,13 @@ class OpenStore:
         """Return a commit of a repo from the index; commits never change, so they are kept.
 
         Args:
-            repo: Number of the repo.
-            commit_id: Full id.
-            seen_by: Has a transaction that sees it, where it may be collected meanwhile; None looks anew.
+            repo: Its number.
+            commit_id: Of the commit.
+            seen_by: The connection that has found the id. For another one, it may have been collected meanwhile.
         """
         key = (repo, commit_id)
         if (found := self._commits.get(key)) is None:
-            with nullcontext(seen_by) if seen_by is not None else self.db.read() as db:
+            with self.db.read() if seen_by is None else nullcontext(seen_by) as db:
                 found = self.commit_from(db, repo, commit_id)
             # No lock, which a forked child could inherit held: each step is whole, and a lost entry is read again.
             if len(self._commits) >= _CACHED_COMMITS:

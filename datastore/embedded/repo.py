@@ -218,8 +218,10 @@ class EmbeddedRepo:
         """Return the best common ancestor."""
         repo = self._number()
         load = partial(self.store.commit, repo)
-        found = commits.merge_base(self.commit_of(a).id, self.commit_of(b).id, load=load)
-        return None if found is None else load(found).info
+        left, right = self.commit_of(a).id, self.commit_of(b).id
+        with self.store.unless_collected(repo, [left, right]):
+            found = commits.merge_base(left, right, load=load)
+            return None if found is None else load(found).info
 
     def diff(self, a: str, b: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between two commits."""
@@ -242,10 +244,11 @@ class EmbeddedRepo:
             row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
             staged = staging.rows(db, row.token, prefix=prefix)
             head = self.store.commit_from(db, row.repo, row.head).info
-        for key, after in staged.items():
-            before = self.store.trees.get(head.tree, key)
-            if not same_content(before, after):
-                yield Change(key=key, before=_info(key, before, head.id), after=_info(key, after, None))
+        with self.store.unless_collected(row.repo, [head.id]):
+            for key, after in staged.items():
+                before = self.store.trees.get(head.tree, key)
+                if not same_content(before, after):
+                    yield Change(key=key, before=_info(key, before, head.id), after=_info(key, after, None))
 
     # new commits
 

@@ -89,7 +89,6 @@ def test_a_full_disk_loses_nothing_and_writes_resume_after_space_returns(small_d
     store.close()
 
 
-@pytest.mark.skipif(not hasattr(EmbeddedStore, "collect"), reason="this store has no collect yet")
 def test_collect_runs_on_a_full_disk(small_disk):
     store = EmbeddedStore(small_disk / "store")
     repo = store.create_repo("garments")
@@ -98,6 +97,26 @@ def test_collect_runs_on_a_full_disk(small_disk):
     repo.reset("main")
     fill_to_the_last_block(small_disk)
     call(store, "collect", grace=0)
+    repo.at("main").put("after.txt", bytes(300_000))
+    repo.commit("main", request("After"))
+    assert sorted(contents(repo.at("main@"))) == ["a.txt", "after.txt"]
+    assert list(store.check(deep=True)) == []
+    store.close()
+
+
+def test_collect_in_a_new_process_finds_its_ballast_on_a_full_disk(small_disk):
+    store = EmbeddedStore(small_disk / "store")
+    repo = store.create_repo("garments")
+    save(repo, "main", {"a.txt": b"acknowledged"})
+    repo.at("main").put("wasted.txt", bytes(1_000_000))
+    repo.reset("main")
+    store.close()  # the last one to close it: the files of its log go, and there will be no room to make them
+    fill_to_the_last_block(small_disk)
+    store = EmbeddedStore(small_disk / "store")
+    with pytest.raises(Unavailable, match="is full"):
+        store.repo("garments")
+    call(store, "collect", grace=0)
+    repo = store.repo("garments")
     repo.at("main").put("after.txt", bytes(300_000))
     repo.commit("main", request("After"))
     assert sorted(contents(repo.at("main@"))) == ["a.txt", "after.txt"]
