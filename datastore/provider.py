@@ -42,6 +42,7 @@ from datastore.values import (
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+
 __all__ = [
     "Body",
     "Capabilities",

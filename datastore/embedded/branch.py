@@ -110,10 +110,10 @@ class EmbeddedRef:
             except IntegrityError:
                 with self._unless_collected(self._fixed.commit):
                     raise
-        if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
+        if self._expression.plain and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
-            if found is not None:
+            if found is not None and self._head in {None, found.head}:  # else below, where that is said
                 return (found.entry, None) if found.staged else (self._store.trees.get(found.tree, key), found.head)
         with self._store.db.snapshot() as db:
             view = self._view_from(db)
@@ -172,7 +172,30 @@ class EmbeddedRef:
 
     def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object or a range of it; an open reader keeps its bytes whatever happens to the key."""
-        entry, commit = self._find(key)
+        return self._read_found(key, self._find(key), range=range, if_match=if_match)
+
+    def read_many(self, keys: Sequence[str], *, range: ByteRange | None = None) -> Iterator[Reader | None]:
+        """Open many objects, all as they are at one moment."""
+        with self._store.db.snapshot() as db:
+            view = self._fixed or self._view_from(db)
+            staged = staging.rows_of(db, view.branch.token, keys) if view.branch else {}
+        for key in keys:
+            try:
+                entry = staged[key] if key in staged else self._store.trees.get(view.tree, key)
+                reader = self._read_found(key, (entry, None if key in staged else view.commit), range=range)
+            except DatastoreError:
+                reader = None
+            yield reader
+
+    def _read_found(
+        self,
+        key: str,
+        found: tuple[Entry | None, str | None],
+        *,
+        range: ByteRange | None = None,
+        if_match: str | None = None,
+    ) -> Reader:
+        entry, commit = found
         if entry is None:
             raise self.no_such_key(key)
         info = info_of(key, entry, commit=commit)

@@ -69,7 +69,7 @@ class EmbeddedRepo:
         with self.store.db.snapshot() as db:
             repo = refs.repo_id(db, self.name)
             load = partial(self.store.commit_from, db, repo)
-            return load(refs.resolve(db, repo, parse_ref(ref), load=load)[0]).info
+            return self.store.commit(repo, refs.resolve(db, repo, parse_ref(ref), load=load)[0], seen_by=db).info
 
     def is_branch(self, ref: str) -> bool:
         """Tell whether the text is the bare name of a branch."""
@@ -232,9 +232,11 @@ class EmbeddedRepo:
 
     def has_uncommitted(self, branch: str) -> bool:
         """Tell whether the branch has uncommitted changes."""
-        with self.store.db.snapshot() as db:
-            row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
-            return bool(staging.first_keys(db, row.token, limit=1))
+        with self.store.db.read() as db:
+            found = staging.is_dirty(db, self.name, branch)
+            if found is None:  # says what is missing
+                refs.require_branch(db, refs.repo_id(db, self.name), branch)
+            return bool(found)
 
     def uncommitted(self, branch: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between the branch and its head."""

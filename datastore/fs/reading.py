@@ -15,6 +15,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem
 
 from datastore import transfer
+from datastore.bridging import serves_requests
 from datastore.errors import DatastoreError, HeadMoved, NotFound, ValidationError
 from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
 from datastore.fs.fetching import fetch_bytes, fetch_files
@@ -24,7 +25,6 @@ from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_in
 from datastore.fs.ranges import Ranges, plan, read_range
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
@@ -258,7 +258,7 @@ class Reading(AsyncFileSystem):
             raise
         info = reader.info
         details = partial(file_info, place.base, info)
-        if isinstance(place.provider, SupportsRequests):
+        if serves_requests(place.provider):
             file = ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
         else:
             seekable = reader if reader.seekable() else RangedReader(place.provider, reader, place.key)
@@ -287,7 +287,7 @@ class Reading(AsyncFileSystem):
             kwargs: As `cat_file` takes them.
         """
         plain = as_paths(path)
-        tree, still = self.still(plain)
+        tree, still = self.stilled()
         paths = tree.expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return self.cat_file(paths[0], **kwargs)
@@ -300,10 +300,7 @@ class Reading(AsyncFileSystem):
             except (DatastoreError, OSError) as error:
                 return error
 
-        if still is not None:
-            return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
-        results = zip(paths, fan_out(read, paths, local=self._local(paths)), strict=True)
-        return settle({one: result for one, result in results if result is not None}, on_error)
+        return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
 
     def cat_ranges(
         self,
@@ -395,11 +392,10 @@ class Reading(AsyncFileSystem):
             kwargs: As `get_file` takes them.
         """
         plain, local = as_paths(rpath), LocalFileSystem()
-        tree, still = self.still(plain)
+        tree, still = self.stilled()
         pairs = pair(tree, plain, local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True)
         callback.set_size(len(pairs))
-        if still is not None:
-            pairs = fetch_files(still, pairs, callback)
+        pairs = fetch_files(still, pairs, callback)
         self._each(self.get_file, pairs, callback, local=self._local([source for source, _ in pairs]), **kwargs)
 
     def still(self, paths: str | list[str]) -> tuple[Self, StillView | None]:
@@ -408,8 +404,10 @@ class Reading(AsyncFileSystem):
         Args:
             paths: What the verb was given; the first answers for all.
         """
-        if not self.remote(paths):
-            return self, None
+        return self.stilled() if self.remote(paths) else (self, None)
+
+    def stilled(self) -> tuple[Self, StillView]:
+        """Return what a bulk verb sees the tree through: everything is asked for once in its course."""
         other, view = object.__new__(type(self)), StillView(self._view)
         vars(other).update(vars(self), _view=view)
         return other, view
@@ -418,7 +416,7 @@ class Reading(AsyncFileSystem):
         """Tell whether objects are behind a network, and served in bulk; the first answers for all."""
         first = next((path for path in map(strip, [paths] if isinstance(paths, str) else paths) if path), None)
         try:
-            return first is not None and isinstance(self._view.place(first).provider, SupportsRequests)
+            return first is not None and serves_requests(self._view.place(first).provider)
         except DatastoreError:  # whoever uses the path will see it
             return False
 
