@@ -8,7 +8,6 @@ from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, fast_forward, uncommitted
 from datastore.embedded.branch import EmbeddedRef
-from datastore.embedded.check import check_store
 from datastore.embedded.collected import twice
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
@@ -451,6 +450,8 @@ class EmbeddedRepo:
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong with the repo, from its refs down to the bytes."""
+        from datastore.embedded.check import check_store  # longer to load than a store to open
+
         self._number()
         return check_store(self.store, deep=deep, only=self.name)
 
