@@ -13,7 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datastore.api import clone, create_repo, delete_repo, diff, filesystem, mount, mounts, repo, repos, sync, url
+    from datastore.api import (
+        clone,
+        create_repo,
+        delete_repo,
+        diff,
+        filesystem,
+        mount,
+        mounts,
+        repo,
+        repos,
+        stream,
+        sync,
+        url,
+    )
     from datastore.errors import (
         AlreadyExists,
         ConfigError,
@@ -42,6 +55,7 @@ if TYPE_CHECKING:
     from datastore.mounted import Mount
     from datastore.pushing import Exchange
     from datastore.repository import Branch, Repo
+    from datastore.streaming.stream import Stream
     from datastore.tables import TableDiff
     from datastore.transactions import Transaction
     from datastore.urls import DatasetURL
@@ -76,6 +90,7 @@ __all__ = [
     "ObjectInfo",
     "Repo",
     "SecurityError",
+    "Stream",
     "TableDiff",
     "TooLarge",
     "Transaction",
@@ -94,6 +109,7 @@ __all__ = [
     "mounts",
     "repo",
     "repos",
+    "stream",
     "sync",
     "url",
 ]
@@ -109,6 +125,7 @@ _HOMES = {
         "mounts",
         "repo",
         "repos",
+        "stream",
         "sync",
         "url",
     ),
@@ -117,6 +134,7 @@ _HOMES = {
     "datastore.mounted": ("Mount",),
     "datastore.pushing": ("Exchange",),
     "datastore.repository": ("Branch", "Repo"),
+    "datastore.streaming.stream": ("Stream",),
     "datastore.tables": ("TableDiff",),
     "datastore.transactions": ("Transaction",),
     "datastore.urls": ("DatasetURL",),

@@ -1,7 +1,7 @@
 """The functions of `import datastore as ds`: the process's own namespace, by name."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from datastore import pushing, syncing
 from datastore.errors import AlreadyExists
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import os
 
     from datastore.fs.system import DatastoreFileSystem
+    from datastore.streaming.assembling import As, Decode
+    from datastore.streaming.planning import FormatName
+    from datastore.streaming.stream import Stream
 
 __all__ = [
     "clone",
@@ -26,6 +29,7 @@ __all__ = [
     "mounts",
     "repo",
     "repos",
+    "stream",
     "sync",
     "url",
 ]
@@ -191,6 +195,73 @@ def sync(
         Forbidden: The dest is read-only.
     """
     return syncing.sync(current(), to_url(source), to_url(dest), delete=delete, dry_run=dry_run)
+
+
+def stream(
+    url: "str | os.PathLike[str]",
+    *,
+    columns: Sequence[str] | None = None,
+    shuffle: int | None = None,
+    batch_size: int = 64,
+    epochs: int = 1,
+    format: "FormatName | None" = None,  # noqa: A002 - the word that people look for
+    as_: "As | None" = None,
+    decode: "Decode | Literal['pil'] | None" = None,
+    window: int = 256 << 20,
+    drop_last: bool = False,
+    rank: int | None = None,
+    world_size: int | None = None,
+) -> "Stream":
+    """Return the batches of some data for training: one commit, in an order that can be gone on with anywhere.
+
+    The order is a function of commit, seed and epoch, whatever the number of ranks and workers; each row comes once per
+    epoch. The ref is resolved here, once.
+
+    >>> import pandas as pd
+    >>> import datastore as ds
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> pd.DataFrame({"x": range(100)}).to_parquet(main / "train/0.parquet")
+    >>> _ = main.commit("Rows")
+    >>> stream = ds.stream(main / "train/", shuffle=17, batch_size=40)
+    >>> [len(batch["x"]) for batch in stream], stream.epoch
+    ([40, 40, 20], 0)
+
+    Args:
+        url: An object, or a prefix with objects of one format. On a branch nothing under it may be uncommitted.
+        columns: Those of tables, in the order wanted, or the suffixes of tar members; all if not given.
+        shuffle: Seed; None leaves rows in the order of keys.
+        batch_size: Rows of a batch, on this rank. The last batch of an epoch may have fewer.
+        epochs: How often each row comes.
+        format: By the names if not given: Parquet, Arrow IPC, JSON lines (also .gz, .zst), WebDataset tar shards;
+            anything else is a folder of files. If given, other objects are left out.
+        as_: Batches of tables: `numpy` (the default) is a dict of arrays, `arrow` a Table, `rows` a list of dicts,
+            which is what files and tar shards always are.
+        decode: For files and tar members: "pil" makes images of those that are images; a mapping by suffix.
+        window: Bytes that are held, over all workers of one stream, and shuffled together.
+        drop_last: Whether a smaller last batch of an epoch is left out, and what would give some ranks a batch more.
+        rank: Which of several processes this is; torch.distributed, torchrun or srun tell if not given.
+        world_size: Of how many.
+
+    Raises:
+        UncommittedChanges: The branch has some under the URL; names them.
+        ValidationError: Several ranks and a ref that moves; objects of several formats; no such column.
+        NotFound: No rows.
+    """
+    from datastore.streaming.making import make_stream
+    from datastore.streaming.stream import Settings
+
+    namespace = current()
+    settings = Settings(
+        columns=columns if columns is None or isinstance(columns, str) else tuple(columns),  # type: ignore[arg-type]
+        seed=shuffle,
+        batch_size=batch_size,
+        epochs=epochs,
+        window=window,
+        drop_last=drop_last,
+        as_=as_,
+        decode=decode,
+    )
+    return make_stream(namespace, namespace.url(url), settings, format=format, rank=rank, world_size=world_size)
 
 
 def _folder(key: str) -> str:
