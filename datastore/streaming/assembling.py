@@ -1,7 +1,9 @@
 """Batches in the form that was asked for, out of the rows of windows."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
@@ -44,7 +46,7 @@ class _Arrow:
         import pyarrow as pa
 
         plain = [block.replace_schema_metadata(None) for block in blocks]
-        return pa.concat_tables(plain, promote_options="default").combine_chunks()
+        return pa.concat_tables(plain, promote_options="permissive").combine_chunks()
 
     def take(self, window: "pa.Table", rows: "Rows") -> "pa.Table":
         return window.take(rows)
@@ -52,7 +54,7 @@ class _Arrow:
     def batch(self, taken: "Sequence[pa.Table]") -> Any:
         import pyarrow as pa
 
-        return pa.concat_tables(taken).combine_chunks()
+        return pa.concat_tables(taken, promote_options="permissive").combine_chunks()
 
 
 class _TableRows(_Arrow):
@@ -133,7 +135,7 @@ def decoders(decode: Decode | Literal["pil"] | None) -> Decode:
         return {}
     if decode == "pil":
         try:
-            import PIL.Image  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+            import_module("PIL.Image")
         except ImportError as error:
             raise UnsupportedOperation('decode="pil" needs Pillow', hint="pip install pillow") from error
         return dict.fromkeys(_IMAGES, _image)
@@ -143,22 +145,18 @@ def decoders(decode: Decode | Literal["pil"] | None) -> Decode:
 
 
 def _image(data: bytes) -> Any:
-    import io
-
-    from PIL import Image  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
-
-    image: Any = Image.open(io.BytesIO(data))  # pyright: ignore[reportUnknownMemberType]
+    pil: Any = import_module("PIL.Image")
+    image = pil.open(io.BytesIO(data))
     image.load()
     return image
 
 
-def _array(column: "pa.ChunkedArray[Any]") -> Any:
+def _array(column: Any) -> Any:
     """Return a column as an array; lists of one fixed length make one of two dimensions."""
     import pyarrow as pa
 
     kind = column.type
     if not pa.types.is_fixed_size_list(kind) or column.null_count or not len(column):
         return column.to_numpy()
-    flat = [chunk.flatten() for chunk in cast("Sequence[Any]", column.chunks)]
-    inner = pa.chunked_array(flat, type=kind.value_type)
-    return inner.to_numpy().reshape(len(column), kind.list_size)
+    flat = [chunk.flatten() for chunk in column.chunks]
+    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in flat]).reshape(len(column), kind.list_size)

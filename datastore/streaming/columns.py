@@ -1,7 +1,7 @@
 """The columns that a stream is asked for, and what its files say of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datastore.errors import ValidationError, nearest
 
@@ -25,7 +25,8 @@ def check_columns(schema: "pa.Schema", columns: Sequence[str] | None, key: str) 
         if name not in schema.names:
             hint = nearest(name, schema.names, what="columns")
             raise ValidationError(f"{key!r} has no column {name!r}", hint=hint)
-    return pa.schema([schema.field(name) for name in columns])
+    fields: list[Any] = [schema.field(name) for name in columns]
+    return pa.schema(fields)
 
 
 def check_same(first: "pa.Schema | None", schema: "pa.Schema", key: str) -> "pa.Schema":
@@ -37,10 +38,21 @@ def check_same(first: "pa.Schema | None", schema: "pa.Schema", key: str) -> "pa.
     if first is None or first.equals(schema):
         return schema
     missing = sorted(set(first.names) ^ set(schema.names))
-    other = [name for name in first.names if name in schema.names and first.field(name).type != schema.field(name).type]
+    other = [
+        name for name in first.names if name in schema.names and _plain(first.field(name)) != _plain(schema.field(name))
+    ]
     if not missing and not other:  # in another order, or nullable or not
         return first
     names = ", ".join(map(repr, [*other, *missing][:5]))
     raise ValidationError(
         f"{key!r} differs from the files before it in columns {names}", hint="select columns= that all files share"
     )
+
+
+def _plain(field: Any) -> Any:
+    """Return a type without what is only its layout: pandas writes large strings, others strings."""
+    import pyarrow as pa
+
+    if pa.types.is_large_string(field.type):
+        return pa.string()
+    return pa.binary() if pa.types.is_large_binary(field.type) else field.type

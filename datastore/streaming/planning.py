@@ -103,7 +103,7 @@ def format_of(keys: Sequence[str]) -> FormatName | None:
     Raises:
         ValidationError: They are of several.
     """
-    found = {_named(key): key for key in reversed(keys)}
+    found: dict[FormatName, str] = {_named(key): key for key in reversed(keys)}
     if len(found) > 1:
         (one, first), (other, second) = sorted(found.items())[:2]
         raise ValidationError(

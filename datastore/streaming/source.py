@@ -113,7 +113,7 @@ class Source:
         provider = self.provider
         if isinstance(provider, SupportsRequests):
             return io.BufferedReader(_Skipping(self, info), _BUFFER)
-        return io.BufferedReader(provider.read(info.key, if_match=info.etag), _BUFFER)
+        return io.BufferedReader(provider.read(info.key, if_match=info.etag), _BUFFER // 4)
 
     def _read(self, provider: Provider, info: ObjectInfo, span: ByteRange) -> bytes:
         with provider.read(info.key, range=span, if_match=info.etag) as reader:

@@ -62,7 +62,7 @@ def read_state(state: Mapping[str, Any]) -> State:
         ValidationError: It is none, or of a version of this package that ordered rows in another way.
     """
     try:
-        found = msgspec.convert(dict(state), State)
+        found = msgspec.convert(state, State)
     except msgspec.ValidationError as error:
         raise ValidationError(
             f"this is not the state of a stream: {error}", hint="stream.state_dict() gives one"

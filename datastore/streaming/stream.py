@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValidationError(f"{name}={value!r}", hint=f"a whole number, at least {least}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int | None):
+        if self.seed is not None and type(self.seed) is not int:
             raise ValidationError(f"shuffle={self.seed!r} is no seed", hint="a whole number, or None for no shuffle")
 
 

@@ -65,16 +65,15 @@ def _packed(name, data):
     return zstandard.compress(data) if name.endswith(".zst") else data
 
 
-def webdataset(root, *, names=("0.tar", "1.tar.gz")):
-    """Shards of `x/<n>.txt` and `x/<n>.seg.json`."""
+def webdataset(root):
+    """Shards of `x/<n>.txt` and `x/<n>.seg.json`; some names need a header of their own."""
     fs, path = fsspec.url_to_fs(str(root))
-    each = ROWS // len(names)
-    for number, name in enumerate(names):
+    for name, start, stop in (("0.tar", 0, 900), ("1.tar.gz", 900, ROWS)):
         shard = io.BytesIO()
         with tarfile.open(fileobj=shard, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for n in range(each * number, each * number + each):
+            for n in range(start, stop):
                 for suffix, data in (("txt", f"{n}" * 300), ("seg.json", json.dumps({"n": n}))):
-                    member = tarfile.TarInfo(f"x/{'é' * (n % 3)}{n:06}.{suffix}")
+                    member = tarfile.TarInfo(f"x/{'é' * (n % 50 == 0)}{n:06}.{suffix}")
                     member.size = len(data)
                     archive.addfile(member, io.BytesIO(data.encode()))
         fs.pipe_file(f"{path}/{name}", _packed(name, shard.getvalue()))
@@ -94,7 +93,7 @@ def numbers(batch):
     if isinstance(batch, list) and "__key__" in batch[0]:
         found = [json.loads(row["seg.json"])["n"] for row in batch]
         assert [row["txt"] for row in batch] == [f"{n}".encode() * 300 for n in found]
-        assert [row["__key__"] for row in batch] == [f"x/{'é' * (n % 3)}{n:06}" for n in found]
+        assert [row["__key__"] for row in batch] == [f"x/{'é' * (n % 50 == 0)}{n:06}" for n in found]
     elif isinstance(batch, list):
         found = [int(row["data"]) for row in batch]
         assert all(row["key"].endswith(f"/{n % 7}/{n:04}.bin") for row, n in zip(batch, found, strict=True))

@@ -1,13 +1,12 @@
 """WebDataset tar files: members that share a name up to its first dot are one row; a unit is a run of rows."""
 
 import io
-import tarfile
 from collections.abc import Collection, Iterator, Sequence
 from typing import IO, Any
 
-from datastore.errors import IntegrityError
 from datastore.streaming.packed import is_packed, unpacked
 from datastore.streaming.source import Source
+from datastore.streaming.tarwalk import Member, members
 from datastore.streaming.units import Part, Unit, close_to
 from datastore.values import ByteRange
 
@@ -46,45 +45,39 @@ class Shards:
         wanted = [(source.objects[part.unit.file], ByteRange(part.unit.start, part.unit.stop)) for part in parts]
         found: list[list[dict[str, Any]]] = []
         for part, (info, _), data in zip(parts, wanted, source.read(wanted), strict=True):
-            rows = _rows(io.BytesIO(unpacked(info.key, data)), info.key, self._columns)
+            rows = _rows(unpacked(info.key, data), info.key, self._columns)
             found.append(rows[part.start : part.stop])
         return found
 
 
-def _members(stream: IO[bytes], key: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo, str, str]]:
+def _members(stream: IO[bytes], key: str) -> Iterator[tuple[Member, str, str]]:
     """Yield the files of an archive, with the name and the suffix of each."""
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                stem, _, suffix = name.partition(".")
-                # WebDataset leaves out what has no suffix, and names like `__meta__`.
-                if member.isreg() and suffix and not (stem.startswith("__") and stem.endswith("__")):
-                    yield archive, member, f"{folder}/{stem}" if folder else stem, suffix.lower()
-                archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would remember each
-    except (tarfile.TarError, EOFError) as error:
-        raise IntegrityError(f"{key!r} cannot be read as a tar file: {error}", hint='or format="files"') from error
+    for member in members(stream, key):
+        folder, _, name = member.name.rpartition("/")
+        stem, _, suffix = name.partition(".")
+        # WebDataset leaves out what has no suffix, and names like `__meta__`.
+        if suffix and not (stem.startswith("__") and stem.endswith("__")):
+            yield member, f"{folder}/{stem}" if folder else stem, suffix.lower()
 
 
 def _groups(stream: IO[bytes], key: str) -> Iterator[tuple[int, int, int]]:
     """Yield start, stop and 1 for each row."""
     last, begin, end = "", 0, 0
-    for _, member, stem, _ in _members(stream, key):
+    for member, stem, _ in _members(stream, key):
         if stem != last:
             if last:
                 yield begin, end, 1
-            last, begin = stem, member.offset
-        end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            last, begin = stem, member.start
+        end = member.stop
     if last:
         yield begin, end, 1
 
 
-def _rows(stream: IO[bytes], key: str, columns: Collection[str] | None) -> list[dict[str, Any]]:
+def _rows(data: bytes, key: str, columns: Collection[str] | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for archive, member, stem, suffix in _members(stream, key):
+    for member, stem, suffix in _members(io.BytesIO(data), key):
         if not rows or rows[-1]["__key__"] != stem:
             rows.append({"__key__": stem})
         if columns is None or suffix in columns:
-            file = archive.extractfile(member)
-            rows[-1][suffix] = file.read() if file else b""
+            rows[-1][suffix] = data[member.data : member.data + member.size]
     return rows
