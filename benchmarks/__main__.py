@@ -1,4 +1,4 @@
-"""`python -m benchmarks s3|lakefs`: starts the servers, fills them, measures every client, prints one table."""
+"""`python -m benchmarks s3|lakefs|stream`: starts the servers, fills them, measures every client, prints one table."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import streams
 from benchmarks.filling import fill_bucket, fill_repo, make_source
 from benchmarks.measuring import Measured, Task, measure
 from benchmarks.places import LakeFSPlace, Place, S3Place
@@ -37,6 +38,9 @@ LAKEFS_CLIENTS = ("ours", "with_lakectl", "with_lakefs_spec")
 
 def main() -> None:
     """Parse the arguments and run."""
+    if sys.argv[1:2] == ["stream"]:
+        streams.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("service", choices=["s3", "lakefs"])
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))

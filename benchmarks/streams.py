@@ -1,0 +1,189 @@
+"""Training streams beside HF datasets: rows per second with one and four workers, and the time to resume.
+
+    python -m benchmarks stream [--rows 1000000] [--files 20000] [--rounds 3]
+
+Ours reads a commit of an embedded store, the peer plain local files, which is its best case. MosaicML streaming needs
+torch, which is not among our dependencies: it takes part where it is installed.
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+BATCH = 256
+SEED = 17
+CLIENTS = ("ours", "hf", "mosaic")
+KINDS = {"table": "shuffled rows of Parquet", "shards": "shuffled files of 10 KB in tar shards"}
+
+
+def main(arguments: list[str]) -> None:
+    """Make the data, measure each client in processes of its own, print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks stream")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=CLIENTS)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="datastore-bench-") as folder:
+        os.environ |= {"DATASTORE_STORE": f"{folder}/store", "HF_HOME": f"{folder}/hf", "HF_HUB_OFFLINE": "1"}
+        root = Path(folder)
+        _fill(root / "source", options.rows, options.files)
+        counts = {"table": options.rows, "shards": options.files}
+        for kind, title in KINDS.items():
+            print(f"\n### {counts[kind]:,} {title}\n")
+            print("| client | 1 worker, rows/s | 4 workers, rows/s | to the first batch, s | resumed at 2/3, s |")
+            print("|---|---:|---:|---:|---:|")
+            for client in options.clients:
+                cells = [
+                    _cell([client, task, kind, folder], rows=counts[kind], rounds=options.rounds) for task in TASKS
+                ]
+                print(f"| {client} | {' | '.join(cells)} |", flush=True)
+
+
+def _fill(source: Path, rows: int, files: int) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    import datastore as ds
+
+    chance = np.random.default_rng(0)
+    (source / "table").mkdir(parents=True)
+    (source / "shards").mkdir()
+    each = rows // 10
+    for number in range(10):
+        columns: dict[str, Any] = {f"x{name}": chance.random(each, np.float32) for name in range(8)}
+        columns |= {"id": np.arange(number * each, number * each + each), "label": chance.integers(0, 100, each)}
+        columns["text"] = [f"a text of row {row}" for row in range(each)]
+        pq.write_table(pa.table(columns), source / "table" / f"{number}.parquet", row_group_size=10_000)
+    for number in range(20):
+        with tarfile.open(source / "shards" / f"{number:02}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+            for file in range(files // 20):
+                for suffix, data in (("bin", chance.bytes(10_000)), ("cls", b"7")):
+                    member = tarfile.TarInfo(f"{number:02}{file:06}.{suffix}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    branch = ds.create_repo("bench").branch("main")
+    ds.sync(source, branch / "data/")
+    branch.commit("Data")
+
+
+def _cell(arguments: list[str], *, rows: int, rounds: int) -> str:
+    seen: list[float] = []
+    for _ in range(rounds):
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.streams", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["failed"])[-1][:60]
+        seen.append(json.loads(done.stdout.splitlines()[-1]))
+    middle = statistics.median(seen)
+    return f"{rows / middle:,.0f}" if arguments[1] in {"one", "four"} else f"{middle:.2f}"
+
+
+# one measurement
+
+
+def _ours(kind: str, root: Path) -> Any:
+    import datastore as ds
+
+    del root
+    return ds.stream(f"ds://bench@main/data/{kind}/", shuffle=SEED, batch_size=BATCH)
+
+
+def _ours_batches(stream: Any, worker: int, workers: int) -> Iterator[Any]:
+    return stream.worker(worker, workers)
+
+
+def _hf(kind: str, root: Path) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    name = {"table": "parquet", "shards": "webdataset"}[kind]
+    files = sorted(map(str, (root / "source" / kind).iterdir()))
+    found = datasets.load_dataset(name, data_files={"train": files}, split="train", streaming=True)
+    return (found.with_format("numpy") if kind == "table" else found).shuffle(seed=SEED, buffer_size=10_000)
+
+
+def _hf_batches(stream: Any, worker: int, workers: int) -> Iterator[Any]:
+    return (stream if workers == 1 else stream.shard(workers, worker)).iter(batch_size=BATCH)
+
+
+def _mosaic(kind: str, root: Path) -> Any:
+    import streaming  # needs torch
+
+    raise SystemExit(f"no conversion to MDS yet: {kind} {root} {streaming.__version__}")
+
+
+STREAMS: dict[str, Callable[[str, Path], Any]] = {"ours": _ours, "hf": _hf, "mosaic": _mosaic}
+BATCHES: dict[str, Callable[[Any, int, int], Iterator[Any]]] = {"ours": _ours_batches, "hf": _hf_batches}
+
+
+def _one(client: str, kind: str, root: Path) -> float:
+    stream = STREAMS[client](kind, root)
+    begin = time.perf_counter()
+    for _ in BATCHES[client](stream, 0, 1):
+        pass
+    return time.perf_counter() - begin
+
+
+def _drain(client: str, stream: Any, worker: int) -> None:
+    for _ in BATCHES[client](stream, worker, 4):
+        pass
+
+
+def _four(client: str, kind: str, root: Path) -> float:
+    stream = STREAMS[client](kind, root)
+    context = multiprocessing.get_context("fork")
+    begin = time.perf_counter()
+    children = [context.Process(target=_drain, args=(client, stream, worker)) for worker in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        if child.exitcode:
+            raise SystemExit(f"a worker ended with {child.exitcode}")
+    return time.perf_counter() - begin
+
+
+def _first(client: str, kind: str, root: Path) -> float:
+    begin = time.perf_counter()
+    next(iter(BATCHES[client](STREAMS[client](kind, root), 0, 1)))
+    return time.perf_counter() - begin
+
+
+def _resumed(client: str, kind: str, root: Path) -> float:
+    stream = STREAMS[client](kind, root)
+    if client == "ours":
+        state = stream.state_dict(steps=len(stream) * 2 // 3)
+    else:
+        taking = iter(BATCHES[client](stream, 0, 1))
+        total = {"table": 1_000_000, "shards": 20_000}[kind] // BATCH
+        for _ in range(total * 2 // 3):
+            next(taking)
+        state = json.loads(json.dumps(stream.state_dict()))
+    begin = time.perf_counter()
+    again = STREAMS[client](kind, root)
+    again.load_state_dict(state)
+    next(iter(BATCHES[client](again, 0, 1)))
+    return time.perf_counter() - begin
+
+
+TASKS: dict[str, Callable[[str, str, Path], float]] = {"one": _one, "four": _four, "first": _first, "resumed": _resumed}
+
+if __name__ == "__main__":
+    client_, task_, kind_, root_ = sys.argv[1:]
+    print(json.dumps(TASKS[task_](client_, kind_, Path(root_))), flush=True)
+    os._exit(0)
