@@ -3,7 +3,7 @@
     python -m benchmarks stream [--rows 1000000] [--files 20000] [--rounds 3]
 
 Ours reads a commit of an embedded store, the peer plain local files, which is its best case. MosaicML streaming needs
-torch, which is not among our dependencies: it takes part where it is installed.
+torch, which is not among our dependencies.
 """
 
 import argparse
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 BATCH = 256
 SEED = 17
-CLIENTS = ("ours", "hf", "mosaic")
+CLIENTS = ("ours", "hf")
 KINDS = {"table": "shuffled rows of Parquet", "shards": "shuffled files of 10 KB in tar shards"}
 
 
@@ -84,7 +84,7 @@ def _fill(source: Path, rows: int, files: int) -> None:
 def _cell(arguments: list[str], *, rows: int, rounds: int) -> str:
     seen: list[float] = []
     for _ in range(rounds):
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.streams", *arguments]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.streams", *arguments, str(rows)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
         if done.returncode:
             return (done.stderr.strip().splitlines() or ["failed"])[-1][:60]
@@ -121,17 +121,11 @@ def _hf_batches(stream: Any, worker: int, workers: int) -> Iterator[Any]:
     return (stream if workers == 1 else stream.shard(workers, worker)).iter(batch_size=BATCH)
 
 
-def _mosaic(kind: str, root: Path) -> Any:
-    import streaming  # needs torch
-
-    raise SystemExit(f"no conversion to MDS yet: {kind} {root} {streaming.__version__}")
-
-
-STREAMS: dict[str, Callable[[str, Path], Any]] = {"ours": _ours, "hf": _hf, "mosaic": _mosaic}
+STREAMS: dict[str, Callable[[str, Path], Any]] = {"ours": _ours, "hf": _hf}
 BATCHES: dict[str, Callable[[Any, int, int], Iterator[Any]]] = {"ours": _ours_batches, "hf": _hf_batches}
 
 
-def _one(client: str, kind: str, root: Path) -> float:
+def _one(client: str, kind: str, root: Path, _: int) -> float:
     stream = STREAMS[client](kind, root)
     begin = time.perf_counter()
     for _ in BATCHES[client](stream, 0, 1):
@@ -144,7 +138,7 @@ def _drain(client: str, stream: Any, worker: int) -> None:
         pass
 
 
-def _four(client: str, kind: str, root: Path) -> float:
+def _four(client: str, kind: str, root: Path, _: int) -> float:
     stream = STREAMS[client](kind, root)
     context = multiprocessing.get_context("fork")
     begin = time.perf_counter()
@@ -158,20 +152,19 @@ def _four(client: str, kind: str, root: Path) -> float:
     return time.perf_counter() - begin
 
 
-def _first(client: str, kind: str, root: Path) -> float:
+def _first(client: str, kind: str, root: Path, _: int) -> float:
     begin = time.perf_counter()
     next(iter(BATCHES[client](STREAMS[client](kind, root), 0, 1)))
     return time.perf_counter() - begin
 
 
-def _resumed(client: str, kind: str, root: Path) -> float:
+def _resumed(client: str, kind: str, root: Path, rows: int) -> float:
     stream = STREAMS[client](kind, root)
     if client == "ours":
         state = stream.state_dict(steps=len(stream) * 2 // 3)
     else:
         taking = iter(BATCHES[client](stream, 0, 1))
-        total = {"table": 1_000_000, "shards": 20_000}[kind] // BATCH
-        for _ in range(total * 2 // 3):
+        for _ in range(rows // BATCH * 2 // 3):
             next(taking)
         state = json.loads(json.dumps(stream.state_dict()))
     begin = time.perf_counter()
@@ -181,9 +174,14 @@ def _resumed(client: str, kind: str, root: Path) -> float:
     return time.perf_counter() - begin
 
 
-TASKS: dict[str, Callable[[str, str, Path], float]] = {"one": _one, "four": _four, "first": _first, "resumed": _resumed}
+TASKS: dict[str, Callable[[str, str, Path, int], float]] = {
+    "one": _one,
+    "four": _four,
+    "first": _first,
+    "resumed": _resumed,
+}
 
 if __name__ == "__main__":
-    client_, task_, kind_, root_ = sys.argv[1:]
-    print(json.dumps(TASKS[task_](client_, kind_, Path(root_))), flush=True)
+    client_, task_, kind_, root_, rows_ = sys.argv[1:]
+    print(json.dumps(TASKS[task_](client_, kind_, Path(root_), int(rows_))), flush=True)
     os._exit(0)

@@ -252,7 +252,7 @@ def stream(
 
     namespace = current()
     settings = Settings(
-        columns=columns if columns is None or isinstance(columns, str) else tuple(columns),  # type: ignore[arg-type]
+        columns=columns if isinstance(columns, str | None) else tuple(columns),
         seed=shuffle,
         batch_size=batch_size,
         epochs=epochs,

@@ -30,10 +30,10 @@ def make_stream(
     mine = rank_of(os.environ, rank=rank, world_size=world_size, torch=torch)
     several = torch is not None and torch.get_world_size() > 1
     target = namespace.target(url)
-    moving = is_moving(target)
-    if moving and mine.of > 1 and not several:
+    moving = (several or mine.of > 1) and is_moving(target)
+    if moving and not several:
         raise _refused(url, versioned=target.versioned is not None)
-    if moving and several and target.versioned is not None:
+    if moving and target.versioned is not None:
         url = _from_first(torch, lambda: pinned(namespace, url))
     else:
         url = pinned(namespace, url)

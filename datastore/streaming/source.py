@@ -49,18 +49,16 @@ def pinned(namespace: Namespace, url: DatasetURL) -> DatasetURL:
 def _refuse_uncommitted(repo: SupportsVersioning, branch: str, url: DatasetURL, key: str) -> None:
     if not repo.has_uncommitted(branch):
         return
-    changes = repo.uncommitted(branch, prefix=key)
-    keys = [change.key for change in islice(changes, 1000) if _under(change.key, key)]
+    folder = key if not key or key.endswith("/") else f"{key}/"
+    # Of the keys that begin like the object, it is the first; what is under it may come long after them.
+    itself = [change.key for change in islice(repo.uncommitted(branch, prefix=key), 1) if change.key == key]
+    keys = itself + [change.key for change in islice(repo.uncommitted(branch, prefix=folder), 100)]
     if keys:
         raise UncommittedChanges(
             f"{url} has uncommitted changes: {', '.join(map(repr, keys[:5]))}",
-            keys=keys[:100],
+            keys=keys,
             hint=f"commit them first, or stream what is committed: {url.at(f'{branch}@')}",
         )
-
-
-def _under(key: str, place: str) -> bool:
-    return not place or key == place or key.startswith(place if place.endswith("/") else f"{place}/")
 
 
 class Source:

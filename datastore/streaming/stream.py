@@ -1,7 +1,7 @@
 """`ds.stream`: the batches of versioned data, for training."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import gcd
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ __all__ = ["Settings", "Stream"]
 class Settings(Struct, frozen=True, kw_only=True):
     """What the user wants of a stream; the arguments of `ds.stream`."""
 
-    columns: tuple[str, ...] | None
+    columns: Sequence[str] | None
     seed: int | None
     batch_size: int
     epochs: int

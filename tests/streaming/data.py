@@ -68,7 +68,7 @@ def _packed(name, data):
 def webdataset(root):
     """Shards of `x/<n>.txt` and `x/<n>.seg.json`; some names need a header of their own."""
     fs, path = fsspec.url_to_fs(str(root))
-    for name, start, stop in (("0.tar", 0, 900), ("1.tar.gz", 900, ROWS)):
+    for name, start, stop in (("0.tar", 0, 960), ("1.tar.gz", 960, ROWS)):
         shard = io.BytesIO()
         with tarfile.open(fileobj=shard, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for n in range(start, stop):

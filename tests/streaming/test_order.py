@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from datastore.streaming.order import Order
 from datastore.streaming.ranks import Consumer, Rank
 
+few = settings(max_examples=40, deadline=None)
 layouts = st.fixed_dictionaries(
     {
         "rows": st.lists(st.integers(1, 9), min_size=1, max_size=25),
@@ -29,6 +30,7 @@ def every(layout):
     return {(unit, row) for unit, rows in enumerate(layout["rows"]) for row in range(rows)}
 
 
+@few
 @given(layouts, st.none() | st.integers(), st.integers(0, 3))
 def test_each_row_is_in_one_batch_of_an_epoch_and_all_but_the_last_are_full(layout, seed, epoch):
     order = Order(seed=seed, **layout)
@@ -40,6 +42,7 @@ def test_each_row_is_in_one_batch_of_an_epoch_and_all_but_the_last_are_full(layo
     assert 0 < len(batches[-1]) <= layout["batch_size"]
 
 
+@few
 @given(layouts, st.integers())
 def test_without_the_last_batch_all_are_full(layout, seed):
     order = Order(seed=seed, drop_last=True, **layout)
@@ -49,6 +52,7 @@ def test_without_the_last_batch_all_are_full(layout, seed):
     assert len({row for batch in batches for row in batch}) == order.batches * layout["batch_size"]
 
 
+@few
 @given(layouts)
 def test_without_a_seed_rows_stay_in_their_places(layout):
     layout = layout | {"lanes": 1}
@@ -79,6 +83,7 @@ def test_the_order_is_that_of_all_releases():
     ]
 
 
+@few
 @given(layouts, st.integers(1, 4), st.integers(1, 4), st.integers(0, 40))
 def test_ranks_and_workers_share_all_batches_and_each_rank_takes_turns(layout, ranks, workers, start):
     order = Order(seed=3, **layout)
@@ -96,7 +101,7 @@ def test_ranks_and_workers_share_all_batches_and_each_rank_takes_turns(layout, r
     assert sorted(place for places in taken.values() for place in places) == list(range(start, end))
 
 
-@settings(max_examples=20)
+@settings(max_examples=10, deadline=None)
 @given(st.sampled_from([2, 4, 12]), st.integers(0, 3))
 def test_a_consumer_reads_its_own_lanes_only_where_their_number_divides(lanes, epoch):
     order = Order([10] * 8 * lanes, batch_size=4, seed=9, lanes=lanes, units=2)

@@ -88,6 +88,10 @@ def test_a_forked_child_goes_on_with_the_iterator_of_its_parent(url):
     assert finish(start("inherited", url)) == ("True\n", "", 0)
 
 
+def test_an_interpreter_ends_with_an_iterator_that_is_half_read(url):
+    assert finish(start("abandon", url)) == ("over\n", "", 0)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_signal_and_on_an_empty_disk_it_goes_on_from_a_small_state(table, tmp_path, ending):
     whole = [data.numbers(batch) for batch in ds.stream(table, **OPTIONS)]

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import threading
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,7 @@ def test_a_state_is_small_and_names_what_it_is_of(main):
     state = stream.state_dict()
     assert len(json.dumps(state)) <= 4096
     assert state["url"] == stream.url == main.head.repo.at("main") / key
+    stream.load_state_dict(json.loads(json.dumps(state)))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,27 @@ def test_drop_last_gives_all_ranks_as_many_full_batches(table):
     assert all(len(batch) == 64 for own in batches for batch in own)
     with pytest.raises(ds.ValidationError, match="no batch of 2000"):
         ds.stream(pinned, batch_size=2000, drop_last=True)
+
+
+def test_leaving_the_loop_ends_the_threads(table):
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("datastore-stream")]
+
+    for _ in ds.stream(table, shuffle=1):
+        assert threads()
+        break
+    assert threads() == []
+
+
+def test_an_error_of_the_store_surfaces_and_ends_the_threads(table, monkeypatch):
+    def fail(self, wanted):
+        raise ds.Unavailable("the disk is gone")
+
+    stream = ds.stream(table, shuffle=1)
+    monkeypatch.setattr(planning.Source, "read", fail)
+    with pytest.raises(ds.Unavailable, match="the disk is gone"):
+        list(stream)
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("datastore-stream")] == []
 
 
 # forms

@@ -21,6 +21,8 @@ __all__ = ["Parquet"]
 
 _TAIL: Final = 64 << 10
 _FOOTERS: Final = 256
+_MORE: Final = 128
+"""Of old files, whose sizes leave out the header of a dictionary, Arrow reads 100 bytes more (PARQUET-816)."""
 
 
 class Parquet:
@@ -117,7 +119,8 @@ class Parquet:
 
     def _bounds(self, metadata: Any, group: int) -> list[tuple[int, int]]:
         chunks = Chunks(metadata)
-        return [chunks.bounds(Span(group, leaf, leaf)) for leaf in self._leaves(metadata)]
+        spans = [chunks.bounds(Span(group, leaf, leaf)) for leaf in self._leaves(metadata)]
+        return [(start, stop + _MORE) for start, stop in spans]  # the end of the file comes after its footer
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_footers": {}}
