@@ -212,7 +212,7 @@ def stream(
     rank: int | None = None,
     world_size: int | None = None,
 ) -> "Stream":
-    """Return the batches of some data for training: one commit, in an order that can be gone on with anywhere.
+    """Return the batches of some data for training: of one commit, in an order that can be gone on with anywhere.
 
     The order is a function of commit, seed and epoch, whatever the number of ranks and workers; each row comes once per
     epoch. The ref is resolved here, once.
@@ -222,9 +222,8 @@ def stream(
     >>> main = ds.create_repo("garments").branch("main")
     >>> pd.DataFrame({"x": range(100)}).to_parquet(main / "train/0.parquet")
     >>> _ = main.commit("Rows")
-    >>> stream = ds.stream(main / "train/", shuffle=17, batch_size=40)
-    >>> [len(batch["x"]) for batch in stream], stream.epoch
-    ([40, 40, 20], 0)
+    >>> [len(batch["x"]) for batch in ds.stream(main / "train/", shuffle=17, batch_size=40)]
+    [40, 40, 20]
 
     Args:
         url: An object, or a prefix with objects of one format. On a branch nothing under it may be uncommitted.
@@ -232,11 +231,9 @@ def stream(
         shuffle: Seed; None leaves rows in the order of keys.
         batch_size: Rows of a batch, on this rank. The last batch of an epoch may have fewer.
         epochs: How often each row comes.
-        format: By the names if not given: Parquet, Arrow IPC, JSON lines (also .gz, .zst), WebDataset tar shards;
-            anything else is a folder of files. If given, other objects are left out.
-        as_: Batches of tables: `numpy` (the default) is a dict of arrays, `arrow` a Table, `rows` a list of dicts,
-            which is what files and tar shards always are.
-        decode: For files and tar members: "pil" makes images of those that are images; a mapping by suffix.
+        format: Goes by the names if not given; if it is, objects with other names are left out.
+        as_: Tables as `numpy` (dicts of arrays, the default), `arrow` or `rows`. Files and tar members are always rows.
+        decode: For files and tar members: "pil" makes images; or functions by suffix.
         window: Bytes that are held, over all workers of one stream, and shuffled together.
         drop_last: Whether a smaller last batch of an epoch is left out, and what would give some ranks a batch more.
         rank: Which of several processes this is; torch.distributed, torchrun or srun tell if not given.
@@ -247,10 +244,8 @@ def stream(
         ValidationError: Several ranks and a ref that moves; objects of several formats; no such column.
         NotFound: No rows.
     """
-    from datastore.streaming.making import make_stream
-    from datastore.streaming.stream import Settings
+    from datastore.streaming.making import Settings, make_stream
 
-    namespace = current()
     settings = Settings(
         columns=columns if isinstance(columns, str | None) else tuple(columns),
         seed=shuffle,
@@ -261,7 +256,7 @@ def stream(
         as_=as_,
         decode=decode,
     )
-    return make_stream(namespace, namespace.url(url), settings, format=format, rank=rank, world_size=world_size)
+    return make_stream(current(), url, settings, format=format, rank=rank, world_size=world_size)
 
 
 def _folder(key: str) -> str:

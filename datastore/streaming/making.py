@@ -12,12 +12,12 @@ from datastore.streaming.source import Source, is_moving, pinned
 from datastore.streaming.stream import Settings, Stream
 from datastore.urls import DatasetURL
 
-__all__ = ["make_stream"]
+__all__ = ["Settings", "make_stream"]
 
 
 def make_stream(
     namespace: Namespace,
-    url: DatasetURL,
+    target: "str | os.PathLike[str]",
     settings: Settings,
     *,
     format: FormatName | None,  # noqa: A002 - the word of `ds.stream`
@@ -29,20 +29,22 @@ def make_stream(
     torch = distributed()
     mine = rank_of(os.environ, rank=rank, world_size=world_size, torch=torch)
     several = torch is not None and torch.get_world_size() > 1
-    target = namespace.target(url)
-    moving = (several or mine.of > 1) and is_moving(target)
+    url = namespace.url(target)
+    found = namespace.target(url)
+    versioned = found.versioned is not None
+    moving = (several or mine.of > 1) and is_moving(found)
     if moving and not several:
-        raise _refused(url, versioned=target.versioned is not None)
-    if moving and target.versioned is not None:
-        url = _from_first(torch, lambda: pinned(namespace, url))
-    else:
-        url = pinned(namespace, url)
+        raise _refused(url, versioned=versioned)
+
+    def pin() -> DatasetURL:
+        return pinned(namespace, url)
+
+    at = _from_first(torch, pin) if moving and versioned else pin()
 
     def plan() -> Plan:
-        return make_plan(Source(namespace, url), name=format, columns=settings.columns)
+        return make_plan(Source(namespace, at), name=format, columns=settings.columns)
 
-    share = several and target.versioned is None
-    return Stream(_same_plan(torch, plan) if share else plan(), settings, mine)
+    return Stream(_same_plan(torch, plan) if moving and not versioned else plan(), settings, mine)
 
 
 def _refused(url: DatasetURL, *, versioned: bool) -> ValidationError:

@@ -1,5 +1,6 @@
 """Walks through the members of a tar file, ten times as fast as `tarfile`, which is asked wherever it is not simple."""
 
+import io
 import tarfile
 from collections.abc import Iterator
 from typing import IO, Final
@@ -34,17 +35,17 @@ def members(stream: IO[bytes], key: str) -> Iterator[Member]:
     """Yield the files of an archive; the stream has to be able to seek.
 
     Raises:
-        IntegrityError: It is no archive, or is cut off in a header.
+        IntegrityError: It is no archive, or is cut off, which `tarfile` would take for its end.
     """
-    place = 0
+    place, end = 0, stream.seek(0, io.SEEK_END)
     while True:
         stream.seek(place)
         header = stream.read(_BLOCK)
         if (place and not header) or (len(header) == _BLOCK and not header.strip(b"\0")):
             return
-        found = _simple(header, place) or _by_tarfile(stream, place, key)
-        if found is None:
-            return
+        found = (_simple(header, place) or _by_tarfile(stream, place, key)) if len(header) == _BLOCK else None
+        if found is None or found.data + found.size > end:
+            raise IntegrityError(f"{key!r} is no tar file, or is cut off at byte {place}", hint='or format="files"')
         if found.name:
             yield found
         place = found.stop

@@ -1,21 +1,19 @@
 """What a format has to do for a stream: cut objects into units that can be read alone, and read them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from datastore.streaming.source import Source
 
-__all__ = ["TARGET", "Block", "Decode", "Format", "Part", "Unit", "close_to"]
+__all__ = ["TARGET", "Block", "Format", "Part", "Unit", "close_to"]
 
 TARGET: Final = 4 << 20
 """Bytes that a unit has at least, where the format leaves it to us."""
 
 Block = Any
 """Rows: a pyarrow Table, or a list of dicts."""
-Decode = Mapping[str, Callable[[bytes], Any]]
-"""By suffix, without its dot: what makes of an object's bytes what a row shall have."""
 
 
 class Unit(Struct, frozen=True, gc=False):
