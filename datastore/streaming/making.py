@@ -28,12 +28,13 @@ def make_stream(
     settings.check()
     torch = distributed()
     mine = rank_of(os.environ, rank=rank, world_size=world_size, torch=torch)
-    several = torch is not None and torch.get_world_size() > 1
+    # Somebody who says world_size=1 may be alone in making this stream: nobody else would take part in a broadcast.
+    shared = torch is not None and torch.get_world_size() > 1
     url = namespace.url(target)
     found = namespace.target(url)
     versioned = found.versioned is not None
-    moving = (several or mine.of > 1) and is_moving(found)
-    if moving and not several:
+    moving = mine.of > 1 and is_moving(found)
+    if moving and not shared:
         raise _refused(url, versioned=versioned)
 
     def pin() -> DatasetURL:

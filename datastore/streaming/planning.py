@@ -62,12 +62,14 @@ def make_plan(source: Source, *, name: FormatName | None, columns: Sequence[str]
         NotFound: There are no objects, or no rows.
         ValidationError: Objects of several formats, or no such column.
     """
-    objects = [info for info in source.objects if not _is_hidden(info.key)]
+    objects = _shown(source, "_.") or _shown(source, ".")
     chosen = name or format_of([info.key for info in objects])
     if chosen is None:
         raise NotFound(f"there is nothing to stream under {source.url}", hint="list it with ds.filesystem().find(url)")
-    if name not in {None, "files"}:
-        objects = [info for info in objects if _named(info.key) == name]
+    if chosen == "files":  # there are folders with names like `_background_noise_`
+        objects = _shown(source, ".")
+    else:
+        objects = [info for info in objects if _named(info.key) == chosen or info.key == source.url.key]
     kept = source.having(objects)
     reader = format_for(chosen, columns)
     units = reader.units(kept)
@@ -137,10 +139,15 @@ def digest_of(name: str, objects: Sequence[ObjectInfo], units: Sequence[Unit]) -
     return hashed.hexdigest()
 
 
-def _is_hidden(key: str) -> bool:
-    """Tell whether other engines leave an object out, too: `_SUCCESS`, `_metadata`, `.part.crc`; or a folder's mark."""
-    name = key.rpartition("/")[2]
-    return name.startswith(("_", ".")) or not name
+def _shown(source: Source, marks: str) -> list[ObjectInfo]:
+    """Return the objects without those that other engines leave out: `_SUCCESS`, `.part.crc`, marks of folders."""
+    itself = source.url.key
+    found: list[ObjectInfo] = []
+    for info in source.objects:
+        names = info.key[len(itself) :].split("/")
+        if info.key == itself or (names[-1] and not any(name.startswith(tuple(marks)) for name in names)):
+            found.append(info)
+    return found
 
 
 def _named(key: str) -> FormatName:

@@ -98,6 +98,11 @@ def test_two_ranks_and_a_commit_in_between_train_on_the_same_rows(main, table, a
     assert sorted(rows) == list(range(data.ROWS))
 
 
+def test_a_rank_that_makes_a_stream_of_its_own_waits_for_nobody(table, as_rank):
+    as_rank(1)  # where it would receive what nobody has sent
+    assert len(ds.stream(table, rank=0, world_size=1)) == 16
+
+
 def test_what_fails_on_rank_0_fails_everywhere(main, table, as_rank):
     data.frame(5).to_parquet(main / "train/new.parquet")
     for rank in (0, 1):

@@ -15,15 +15,16 @@ import datastore as ds
 from datastore.streaming import loading, planning, units
 from tests.streaming import data
 
-SMALL = 16 << 10
+SMALL = 32 << 10
 """A window of which there are several."""
 
 
 @pytest.fixture(params=data.FORMATS)
 def url(request, main, monkeypatch):
     """A committed data set of each format, cut into small units."""
-    monkeypatch.setattr(units, "TARGET", 4000)
-    monkeypatch.setattr("datastore.streaming.formats.jsonlines.TARGET", 4000)
+    target = 20_000 if request.param == "webdataset" else 4000
+    monkeypatch.setattr(units, "TARGET", target)
+    monkeypatch.setattr("datastore.streaming.formats.jsonlines.TARGET", target)
     data.FORMATS[request.param](main / "train")
     main.commit("Rows")
     return main / "train/"
@@ -295,8 +296,14 @@ def test_one_object_and_files_that_other_engines_leave_out(main, table):
     assert ds.stream(main / "train/0.parquet").rows == 250
     main.objects.put("train/_SUCCESS", b"")
     main.objects.put("train/.crc", b"x")
+    main.objects.put("train/_temporary/0.parquet", b"x")
+    main.objects.put("_sounds/_noise/1.wav", b"x")
+    main.objects.put("_sounds/.DS_Store", b"x")
+    data.frame(7).to_parquet(main / "_frame.parquet")
     main.commit("Spark was here")
-    assert ds.stream(table).rows == data.ROWS
+    assert ds.stream(table).rows == ds.stream(main / "train").rows == data.ROWS
+    assert ds.stream(main / "_sounds/").rows == 1
+    assert ds.stream(main / "_frame.parquet").rows == 7
 
 
 def test_several_formats_are_refused_unless_one_is_named(main, table):
@@ -386,6 +393,12 @@ def test_json_lines_have_one_type_for_each_name(main):
     main.commit("Other lines")
     with pytest.raises(ds.ValidationError, match="different types"):
         ds.stream("ds://garments@main/")
+    assert ds.stream("ds://garments@main/", columns=["y"]).rows == 4
+    main.objects.put("times/a.jsonl", b'{"t": "2026-11-21", "u": [{"v": "2026-11-21"}]}\n')
+    main.objects.put("times/b.jsonl", b'{"t": "unknown", "u": [{"v": "never"}]}\n')
+    main.commit("Texts that look like times")
+    (batch,) = ds.stream(main / "times/", as_="rows")
+    assert batch[0] == {"t": "2026-11-21", "u": [{"v": "2026-11-21"}]}
 
 
 # memory

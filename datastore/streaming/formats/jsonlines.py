@@ -37,7 +37,7 @@ class JsonLines:
         for file, info in enumerate(source.objects):
             for start, stop, lines in self._runs(source, file):
                 table = _table(lines, info.key)
-                schemas[table.schema] = None
+                schemas[self._wanted(table.schema)] = None
                 if table.num_rows:
                     found.append(Unit(file, start, stop, table.num_rows, max(table.nbytes, len(lines))))
             if schemas:
@@ -54,6 +54,13 @@ class JsonLines:
             table = _table(unpacked(info.key, data), info.key, schema=self._schema)
             found.append(table.slice(part.start, part.stop - part.start))
         return found
+
+    def _wanted(self, schema: "pa.Schema") -> "pa.Schema":
+        import pyarrow as pa
+
+        names = [name for name in schema.names if self._columns is None or name in self._columns]
+        fields: list[Any] = [(name, _said(schema.field(name).type)) for name in names]
+        return pa.schema(fields)
 
     def _runs(self, source: Source, file: int) -> Iterator[tuple[int, int, bytes]]:
         info = source.objects[file]
@@ -94,3 +101,18 @@ def _joined(schemas: "Sequence[pa.Schema]", key: str) -> "pa.Schema":
         raise ValidationError(
             f"{key!r}: a name means different types: {error}", hint='select columns=, or format="files"'
         ) from error
+
+
+def _said(kind: Any) -> Any:
+    """Return a type without times, which JSON does not have: texts that look like them stay texts."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_said(kind.value_type))
+    if pa.types.is_struct(kind):
+        inner: list[Any] = list(kind)
+        fields: list[Any] = [(field.name, _said(field.type)) for field in inner]
+        return pa.struct(fields)
+    return kind
