@@ -1,8 +1,8 @@
-"""Where a benchmark runs: a server on this machine, with what it needs to know to reach it."""
+"""Where a benchmark runs: a server on this machine, with what it needs to know to reach it, or folders."""
 
 from msgspec import Struct
 
-__all__ = ["LakeFSPlace", "S3Place"]
+__all__ = ["FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "TablesPlace"]
 
 
 class S3Place(Struct, frozen=True, kw_only=True, tag="s3"):
@@ -25,4 +25,30 @@ class LakeFSPlace(Struct, frozen=True, kw_only=True, tag="lakefs"):
     lakectl: str
 
 
-Place = S3Place | LakeFSPlace
+class FilesPlace(Struct, frozen=True, kw_only=True, tag="files"):
+    """A folder for one client alone, with `work/data/00000` … (10,000 × 10 KB) and, when it has made one, its repo."""
+
+    home: str
+
+
+class GrownPlace(Struct, frozen=True, kw_only=True, tag="grown"):
+    """An embedded store with a repo `grown`, whose branch `main` has so many entries, 1,000 under each prefix."""
+
+    store: str
+    count: int
+
+
+class TablesPlace(Struct, frozen=True, kw_only=True, tag="tables"):
+    """A store with a repo `tables`: `t.parquet` (2 M × 10) on `main`, changed a little on `few`, more on `many`."""
+
+    store: str
+
+
+class LocalPlace(Struct, frozen=True, kw_only=True, tag="local"):
+    """A folder with `big` (1 GiB), `small/00000` …, `table.parquet`; a store with the same in its repo `local`."""
+
+    store: str
+    source: str
+
+
+Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace

@@ -1,12 +1,9 @@
 """Training streams beside HF datasets: rows per second with one and four workers, and the time to resume.
 
-    python -m benchmarks stream [--rows 1000000] [--files 20000] [--rounds 3]
-
 Ours reads a commit of an embedded store, the peer plain local files, which is its best case. MosaicML streaming needs
 torch, which is not among our dependencies.
 """
 
-import argparse
 import io
 import json
 import multiprocessing
@@ -15,42 +12,35 @@ import statistics
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main"]
+from benchmarks.machine import described
+from benchmarks.page import table
+
+__all__ = ["TASKS", "tables"]
 
 BATCH = 256
 SEED = 17
 CLIENTS = ("ours", "hf")
-KINDS = {"table": "shuffled rows of Parquet", "shards": "shuffled files of 10 KB in tar shards"}
+ROWS = {"table": 1_000_000, "shards": 20_000}
+TASKS = {"table": "shuffled rows of Parquet", "shards": "shuffled files of 10 KB in tar shards"}
 
 
-def main(arguments: list[str]) -> None:
-    """Make the data, measure each client in processes of its own, print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks stream")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=CLIENTS)
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="datastore-bench-") as folder:
-        os.environ |= {"DATASTORE_STORE": f"{folder}/store", "HF_HOME": f"{folder}/hf", "HF_HUB_OFFLINE": "1"}
-        root = Path(folder)
-        _fill(root / "source", options.rows, options.files)
-        counts = {"table": options.rows, "shards": options.files}
-        for kind, title in KINDS.items():
-            print(f"\n### {counts[kind]:,} {title}\n")
-            print("| client | 1 worker, rows/s | 4 workers, rows/s | to the first batch, s | resumed at 2/3, s |")
-            print("|---|---:|---:|---:|---:|")
-            for client in options.clients:
-                cells = [
-                    _cell([client, task, kind, folder], rows=counts[kind], rounds=options.rounds) for task in TASKS
-                ]
-                print(f"| {client} | {' | '.join(cells)} |", flush=True)
+def tables(folder: Path, *, tasks: Sequence[str], rounds: int) -> Iterator[tuple[str, str]]:
+    """Yield title and table of each kind of data; each client is measured in processes of its own."""
+    os.environ |= {"DATASTORE_STORE": f"{folder}/store", "HF_HOME": f"{folder}/hf", "HF_HUB_OFFLINE": "1"}
+    _fill(folder / "source", ROWS["table"], ROWS["shards"])
+    about = described(["ours", "with_hf"], folder, rounds=rounds)
+    header = ["client", "1 worker, rows/s", "4 workers, rows/s", "to the first batch, s", "resumed at 2/3, s"]
+    for kind in tasks:
+        cells = [
+            [client, *(_cell([client, act, kind, str(folder)], rows=ROWS[kind], rounds=rounds) for act in ACTS)]
+            for client in CLIENTS
+        ]
+        yield f"{ROWS[kind]:,} {TASKS[kind]}", f"{table(header, cells)}\n\n{about}"
 
 
 def _fill(source: Path, rows: int, files: int) -> None:
@@ -174,7 +164,7 @@ def _resumed(client: str, kind: str, root: Path, rows: int) -> float:
     return time.perf_counter() - begin
 
 
-TASKS: dict[str, Callable[[str, str, Path, int], float]] = {
+ACTS: dict[str, Callable[[str, str, Path, int], float]] = {
     "one": _one,
     "four": _four,
     "first": _first,
@@ -183,5 +173,5 @@ TASKS: dict[str, Callable[[str, str, Path, int], float]] = {
 
 if __name__ == "__main__":
     client_, task_, kind_, root_, rows_ = sys.argv[1:]
-    print(json.dumps(TASKS[task_](client_, kind_, Path(root_), int(rows_))), flush=True)
+    print(json.dumps(ACTS[task_](client_, kind_, Path(root_), int(rows_))), flush=True)
     os._exit(0)

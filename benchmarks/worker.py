@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from benchmarks.measuring import Measured, Task
 
@@ -18,6 +19,17 @@ __all__: list[str] = []
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _peak() -> int:
+    """Bytes of memory at most. Linux counts to `ru_maxrss` of a process what its parent had; VmHWM is its own."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        own = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except OSError:
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(own, children) * 1024
 
 
 def _spin() -> None:
@@ -38,7 +50,9 @@ def main() -> None:
     wall = time.perf_counter() - begin
     used = _cpu() - cpu
     depth = result if isinstance(result, int) and not isinstance(result, bool) else 0
-    sys.stdout.buffer.write(b"\n" + msgspec.json.encode(Measured(wall, used, depth)) + b"\n")
+    found = result if isinstance(result, Measured) else Measured(wall, used, depth)
+    found = structs.replace(found, peak=_peak())
+    sys.stdout.buffer.write(b"\n" + msgspec.json.encode(found) + b"\n")
     sys.stdout.flush()
     os._exit(0)  # some clients' threads do not end by themselves
 

@@ -3,14 +3,18 @@
 Each protocol is asked for with `isinstance` before it is used, as those in `datastore.provider`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from datastore.provider import Provider, Reader
+from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.secret import Secret
 from datastore.values import OVERWRITE, BranchInfo, ByteRange, Link, ObjectInfo, PutMode
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = [
     "Connection",
@@ -21,7 +25,9 @@ __all__ = [
     "SupportsFastForward",
     "SupportsFollowing",
     "SupportsOutsideLinks",
+    "SupportsReadMany",
     "SupportsRemote",
+    "serves_requests",
 ]
 
 
@@ -143,3 +149,28 @@ class SupportsRemote(Protocol):
     def set_remote(self, url: str | None) -> None:
         """Remember a URL, which carries no credentials; None forgets it."""
         ...
+
+
+@runtime_checkable
+class SupportsReadMany(Protocol):
+    """Opens many objects for the price of one question."""
+
+    def read_many(self, keys: Sequence[str], *, range: ByteRange | None = None) -> "Iterator[Reader | None]":
+        """Yield a reader for each key, as they all are at one moment; None for what `read` raises an error of.
+
+        An object that was written over since, and whose bytes are gone, is read as it is by then.
+        """
+        ...
+
+
+def serves_requests(provider: object) -> "TypeIs[SupportsRequests]":
+    """Tell whether a provider is a `SupportsRequests`, for each class of providers once.
+
+    Asking a protocol takes as long as half a read of a small local object.
+    """
+    return _serves_requests(type(provider))
+
+
+@cache
+def _serves_requests(kind: type) -> bool:
+    return issubclass(kind, SupportsRequests)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 from datastore.errors import NotFound
 from datastore.notebook import reprs
 from datastore.provider import Provider
-from datastore.tables import TableDiff, diff_tables, read_table
+from datastore.tables import TableDiff, diff_objects
 from datastore.urls import DatasetURL
 from datastore.values import Change, CommitInfo, ObjectInfo, same_object
 
@@ -178,10 +178,10 @@ class Diff(Sequence[Change]):
         change = next((change for change in self if change.key == name), None)
         infos = (change.before, change.after) if change else (None, None)
         before, after = (
-            read_table(side, info.key if info else prefix + name)
+            (side, info.key if info else prefix + name)
             for side, info, prefix in zip(self.sides, infos, self._prefixes, strict=True)
         )
-        return diff_tables(before, after, key=key, limit=limit, title=f"{name}  {self.title}")
+        return diff_objects(before, after, key=key, limit=limit, title=f"{name}  {self.title}")
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return one row per change: key, kind, size before, size after."""

@@ -1,10 +1,13 @@
 """Listings as every store gives them: grouped by a delimiter, cut into pages, from any sorted source."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from datastore.values import ObjectInfo, Page
 
 __all__ = ["PAGE_SIZE", "after_prefix", "grouped", "pages"]
+
+T = TypeVar("T")
 
 PAGE_SIZE = 1000
 _LAST = 0x10FFFF
@@ -28,28 +31,28 @@ def after_prefix(prefix: str) -> str | None:
 
 
 def grouped(
-    scan: Callable[[str], Iterator[tuple[str, ObjectInfo]]],
+    scan: Callable[[str], Iterator[tuple[str, T]]],
     *,
     prefix: str = "",
     delimiter: str | None = None,
     start_after: str | None = None,
-) -> Iterator[ObjectInfo | str]:
+) -> Iterator[T | str]:
     """Yield objects and common prefixes (as text) in key order.
 
     Args:
-        scan: Gives (key, object) rows in key order from an inclusive start on.
+        scan: Gives (key, object) rows in key order from an inclusive start on; whatever stands for an object.
         prefix: What keys have to start with.
         delimiter: What ends a common prefix; None lists everything below.
         start_after: Exclusive lower bound, as `Provider.list` defines it.
     """
-    start: str | None = prefix
-    if start_after is not None and start_after >= prefix:
-        start = start_after + "\0"
-        if delimiter and start_after.startswith(prefix):
-            end = start_after.find(delimiter, len(prefix))
-            if end >= 0:  # inside a common prefix, which was given before
-                start = after_prefix(start_after[: end + len(delimiter)])
-    while start is not None:
+    start = _start(prefix, delimiter, start_after)
+    if start is not None and not delimiter:
+        for key, info in scan(start):
+            if not key.startswith(prefix):
+                return
+            yield info
+        return
+    while start is not None and delimiter:
         resume: str | None = None
         common, skipped = "", 0
         for key, info in scan(start):
@@ -61,13 +64,24 @@ def grouped(
                 continue
             if not key.startswith(prefix):
                 return
-            end = key.find(delimiter, len(prefix)) if delimiter else -1
-            if end < 0 or delimiter is None:
+            end = key.find(delimiter, len(prefix))
+            if end < 0:
                 yield info
                 continue
             common, skipped = key[: end + len(delimiter)], 0
             yield common
         start = resume
+
+
+def _start(prefix: str, delimiter: str | None, start_after: str | None) -> str | None:
+    """Return the first key that can be in the listing; None if none can."""
+    if start_after is None or start_after < prefix:
+        return prefix
+    if delimiter and start_after.startswith(prefix):
+        end = start_after.find(delimiter, len(prefix))
+        if end >= 0:  # inside a common prefix, which was given before
+            return after_prefix(start_after[: end + len(delimiter)])
+    return start_after + "\0"
 
 
 def pages(names: Iterable[ObjectInfo | str], *, size: int = PAGE_SIZE) -> Iterator[Page]:

@@ -107,6 +107,7 @@ class Namespace:
         self._config = config and _checked(config)
         self._session = dict(session or {})
         self._opened: dict[str, OpenedMount] = {}
+        self._repos: dict[str, OpenedMount] = {}
         self._stores: dict[Path, _Store] = {}
 
     @property
@@ -137,7 +138,7 @@ class Namespace:
         return self._open(name).root
 
     def target(self, url: str | Location, *, pins: Mapping[str, str] | None = None) -> Target:
-        """Return what a URL leads to, without asking whether the object exists.
+        """Return what a URL leads to, without asking whether the object exists, or a repo that was there before.
 
         Args:
             url: `ds://…`, or its parts.
@@ -151,7 +152,7 @@ class Namespace:
         location = parse_location(url) if isinstance(url, str) else url
         if not location.mount:
             raise InvalidURL(f"{str(location)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
-        opened = self._open(location.mount)
+        opened = self._repo_found(location.mount) or self._open(location.mount)
         name, ref, key, repo = location.mount, location.ref, location.key, opened.repo
         if opened.repos is not None:
             name, ref, key, repo = _in_store(opened.repos, location)
@@ -290,6 +291,7 @@ class Namespace:
         """Close what was opened; a store opens again at its next use."""
         while self._opened:
             self._opened.popitem()[1].root.close()
+        self._repos.clear()
         while self._stores:
             self._stores.popitem()[1].close()
 
@@ -379,7 +381,16 @@ class Namespace:
         if repo is None:
             hint = nearest(name, [*self.names(), *RESERVED], what="names")
             raise NotFound(f"no mount or repo is called {name!r}", hint=hint)
-        return OpenedMount(repo, repo=repo)
+        return self._repos.setdefault(name, OpenedMount(repo, repo=repo))
+
+    def _repo_found(self, name: str) -> OpenedMount | None:
+        """Return a repo of the default store that was found before, without looking for it again.
+
+        Its handle follows the name; if the repo is gone, that is said by the verb, which asks the index anyway. Looking
+        here, too, took longer than a verb.
+        """
+        found = self._repos.get(name)
+        return None if found is None or self._mount(name) is not None else found
 
     def _follow(self, root: Root) -> None:
         # Handed in from here, because a store must not know of mounts.

@@ -10,7 +10,6 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
@@ -18,16 +17,12 @@ from msgspec import Struct
 
 from datastore.calls import Call, FileSlice, Sink
 from datastore.values import (
-    GRACE,
-    KEEP_DELETED,
     OVERWRITE,
     Attributes,
-    Backup,
     BranchInfo,
     BucketInfo,
     ByteRange,
     Change,
-    Collected,
     CommitInfo,
     CommitRequest,
     DeleteFailure,
@@ -37,9 +32,7 @@ from datastore.values import (
     Page,
     PartInfo,
     PresignedRequest,
-    Problem,
     PutMode,
-    Repaired,
     Side,
     Strategy,
     TagInfo,
@@ -49,15 +42,13 @@ from datastore.values import (
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+
 __all__ = [
     "Body",
     "Capabilities",
     "Provider",
     "Reader",
-    "SupportsBackup",
     "SupportsBuckets",
-    "SupportsCheck",
-    "SupportsCollect",
     "SupportsCopy",
     "SupportsImport",
     "SupportsLifecycle",
@@ -65,7 +56,6 @@ __all__ = [
     "SupportsMultipart",
     "SupportsPresign",
     "SupportsPutMany",
-    "SupportsRepair",
     "SupportsRepos",
     "SupportsRequests",
     "SupportsVersioning",
@@ -540,60 +530,6 @@ class SupportsRepos(Protocol):
 
     def close(self) -> None:
         """Let go of resources. Harmless when called twice; the next verb takes them again."""
-        ...
-
-
-@runtime_checkable
-class SupportsRepair(Protocol):
-    """Can put in order what `check` finds."""
-
-    def repair(self, *, dry_run: bool = False, source: Path | None = None) -> Sequence[Repaired]:
-        """Do it, and return what was done; `source` is another store, or a backup, to take good copies from."""
-        ...
-
-
-@runtime_checkable
-class SupportsBackup(Protocol):
-    """Can be copied as a whole while it is written to."""
-
-    def backup(self, target: Path) -> Backup:
-        """Copy the store into a new folder, or bring up to date what an earlier call copied there."""
-        ...
-
-    def restore(self, target: Path, *, new_id: bool = False) -> Backup:
-        """Make a store of this one in a new folder; with `new_id` both can live on."""
-        ...
-
-
-@runtime_checkable
-class SupportsCheck(Protocol):
-    """Can be checked from the refs down to the bytes."""
-
-    def check(self, *, deep: bool = True) -> Iterator[Problem]:
-        """Yield what is wrong; `deep` reads and hashes every blob, otherwise sizes are compared."""
-        ...
-
-
-@runtime_checkable
-class SupportsCollect(Protocol):
-    """Can remove what no commit, branch, tag or uncommitted change needs any more."""
-
-    def collect(
-        self,
-        *,
-        grace: timedelta = GRACE,
-        keep_deleted: timedelta = KEEP_DELETED,
-        dry_run: bool = False,
-        max_bytes: int | None = None,
-    ) -> Collected:
-        """Remove it, beside readers and writers.
-
-        Args:
-            grace: What is younger stays; safe with 0, too.
-            keep_deleted: How long a deleted branch can be brought back.
-            dry_run: Only tell what would go.
-            max_bytes: Stop before more than this is removed.
-        """
         ...
 
 

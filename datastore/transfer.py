@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from datastore.bridging import SupportsCopyFrom
+from datastore.bridging import SupportsCopyFrom, serves_requests
 from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import IntegrityError
 from datastore.names import content_type_of
 from datastore.partfile import PartFile, check_content, landing_of
 from datastore.provider import Provider, Reader, SupportsCopy, SupportsLink, SupportsRequests
-from datastore.streams import CHUNK, HashingSink
+from datastore.streams import CHUNK, FileReader, HashingSink
 from datastore.values import OVERWRITE, Attributes, ByteRange, ObjectInfo, PutMode
 
-__all__ = ["Progress", "carried_attributes", "copy_object", "download_object", "read_chunks", "stream_object"]
+__all__ = ["Progress", "carried_attributes", "copy_object", "download_object", "read_chunks", "save", "stream_object"]
 
 
 class Progress(Protocol):
@@ -100,26 +100,51 @@ def download_object(provider: Provider, key: str, path: Path, *, callback: Progr
                 special.writelines(read_chunks(reader, callback=callback))
             return reader.info
         Path(target).parent.mkdir(parents=True, exist_ok=True)
-        part = PartFile(target)
-        try:
-            if isinstance(provider, SupportsRequests):
-                _fetch(part, provider, reader, callback)
-            else:
-                with open(part.fd, "wb", closefd=False) as file:
-                    file.writelines(read_chunks(reader, callback=callback))
-            part.publish()
-        finally:
-            part.discard()
+        save(provider, reader, target, callback=callback)
         return reader.info
 
 
-def read_chunks(reader: Reader, *, callback: Progress | None = None) -> Iterator[bytes]:
-    """Yield the whole object that a reader stands at the beginning of; fail after the last piece if it was not that."""
+def save(provider: Provider, reader: Reader, target: str, *, callback: Progress | None = None) -> None:
+    """Write the whole object that a reader stands at the beginning of into a file, in a folder that exists.
+
+    Args:
+        provider: Where the object is.
+        reader: Reads it.
+        target: The file; what is there is replaced.
+        callback: As in `download_object`.
+    """
+    part = PartFile(target)
+    try:
+        if serves_requests(provider):
+            _fetch(part, provider, reader, callback)
+        else:
+            _pour(part, reader, callback)
+        part.publish()
+    finally:
+        part.discard()
+
+
+def _pour(part: PartFile, reader: Reader, callback: Progress | None) -> None:
+    done = 0
+    if isinstance(reader, FileReader) and reader.info.size > CHUNK:
+        if callback is not None:
+            callback.set_size(reader.info.size)
+        while count := reader.send(part.fd):
+            done += count
+            if callback is not None:
+                callback.relative_update(count)
+    for chunk in read_chunks(reader, done=done, callback=callback):
+        part.write(chunk)
+
+
+def read_chunks(reader: Reader, *, done: int = 0, callback: Progress | None = None) -> Iterator[bytes]:
+    """Yield what is left of an object after `done` bytes; fail after the last piece if that is not the whole."""
     info = reader.info
     if callback is not None:
         callback.set_size(info.size)
-    size = 0
-    while chunk := reader.read(CHUNK):
+    size = done
+    # One byte beyond the end is asked for: a reader makes room for what it is asked for.
+    while chunk := reader.read(min(CHUNK, max(info.size - size, 0) + 1)):
         size += len(chunk)
         yield chunk
         if callback is not None:

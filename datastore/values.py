@@ -52,6 +52,8 @@ Strategy = Literal["source-wins", "dest-wins"]
 Side = Literal["source", "dest"]
 ChangeKind = Literal["added", "removed", "changed"]
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
 GRACE: Final = timedelta(hours=24)
 """How old something has to be before `collect` removes it, unless told otherwise."""
 KEEP_DELETED: Final = timedelta(days=30)
@@ -73,8 +75,7 @@ def from_micros(micros: int) -> datetime:
     >>> from_micros(1_500_000).isoformat()
     '1970-01-01T00:00:01.500000+00:00'
     """
-    seconds, rest = divmod(micros, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 class Link(Struct, frozen=True, kw_only=True, gc=False):

@@ -25,11 +25,11 @@ _BATCH: Final = 8192
 _BATCH_BYTES: Final = 32 << 20
 """What is held in memory for one step."""
 
-_Arrived = tuple[int, bytes]
+_Arrived = tuple[int, ObjectInfo, bytes]
 _Copied = tuple[int, int]
 
 
-def copy_objects(source: Provider, target: Provider, copies: Sequence[tuple[ObjectInfo, str]]) -> Iterator[_Copied]:
+def copy_objects(source: Provider, target: Provider, copies: Sequence[tuple[ObjectInfo, str]]) -> Generator[_Copied]:
     """Copy objects with their attributes by the cheapest way that both sides know, as `transfer.copy_object` does.
 
     The first error ends it; what was copied until then stays, and nothing is still on its way when the error is raised.
@@ -85,7 +85,7 @@ def _small(
         return
     arriving = _arriving(source, [copies[number][0] for number in numbers])
     with closing(arriving):
-        found = ((numbers[place], data) for place, data in arriving)
+        found = ((numbers[place], info, data) for place, info, data in arriving)
         put = _by_requests(target, copies, found) if isinstance(target, SupportsRequests) else None
         for number, info in put or map(partial(_put, target, copies), found):
             size = copies[number][0].size
@@ -101,8 +101,8 @@ def _in_batches(
     held = 0
     with closing(_arriving(source, [copies[number][0] for number in numbers])) as arriving:
         try:
-            for place, data in arriving:
-                batch.append((numbers[place], data))
+            for place, info, data in arriving:
+                batch.append((numbers[place], info, data))
                 held += len(data)
                 if held >= _BATCH_BYTES or len(batch) >= _BATCH:
                     full, batch, held = batch, [], 0
@@ -119,16 +119,13 @@ def _put_many(
     target: SupportsPutMany, copies: Sequence[tuple[ObjectInfo, str]], batch: Sequence[_Arrived]
 ) -> Iterator[_Copied]:
     assert isinstance(target, Provider)  # noqa: S101 - it is one, besides
-    target.put_many(
-        [(copies[number][1], data, carried_attributes(copies[number][0], target)) for number, data in batch]
-    )
-    return ((number, len(data)) for number, data in batch)
+    target.put_many([(copies[number][1], data, carried_attributes(info, target)) for number, info, data in batch])
+    return ((number, len(data)) for number, _, data in batch)
 
 
 def _put(target: Provider, copies: Sequence[tuple[ObjectInfo, str]], arrived: _Arrived) -> tuple[int, ObjectInfo]:
-    number, data = arrived
-    info, key = copies[number]
-    return number, target.put(key, data, attributes=carried_attributes(info, target))
+    number, info, data = arrived
+    return number, target.put(copies[number][1], data, attributes=carried_attributes(info, target))
 
 
 def _by_requests(
@@ -140,14 +137,13 @@ def _by_requests(
     several: list[tuple[int, ObjectInfo]] = []
 
     def calls() -> Iterator[tuple[int, Call[ObjectInfo]]]:
-        for number, data in arriving:
-            info, key = copies[number]
+        for number, info, data in arriving:
             assert isinstance(target, Provider)  # noqa: S101 - it is one, besides
-            call = target.put_call(key, data, attributes=carried_attributes(info, target))
+            call = target.put_call(copies[number][1], data, attributes=carried_attributes(info, target))
             if call is not None:
                 yield number, call
             else:
-                several.append(_put(target, copies, (number, data)))
+                several.append(_put(target, copies, (number, info, data)))
 
     with closing(engine().bulk(calls(), limit=_IN_FLIGHT)) as ended:
         for number, result in ended:
@@ -158,15 +154,15 @@ def _by_requests(
 
 
 def _arriving(source: Provider, infos: Sequence[ObjectInfo]) -> Generator[_Arrived]:
-    """Yield the bytes of each object, by its place."""
+    """Yield each object, by its place: the version that was read, and its bytes."""
     if isinstance(source, SupportsRequests):
         with closing(read_objects(source, [(info, None) for info in infos])) as found:
             for place, data in found:
-                yield place, _checked(infos[place], data)
+                yield place, infos[place], _checked(infos[place], data)
         return
     for place, info in enumerate(infos):
         with source.read(info.key) as reader:
-            yield place, _checked(reader.info, reader.read())
+            yield place, reader.info, _checked(reader.info, reader.read())
 
 
 def _checked(info: ObjectInfo, data: bytes | Failure) -> bytes:

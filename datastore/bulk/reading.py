@@ -1,19 +1,22 @@
 """Many objects from a provider at once: what is known of them, their bytes, or files of them."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 from datastore import transfer
+from datastore.bridging import SupportsReadMany, serves_requests
 from datastore.bulk.arriving import BytesArrival, FileArrival
 from datastore.bulk.gathering import MANY, Failure, Told, gathered, width
 from datastore.errors import DatastoreError
 from datastore.partfile import landing_of
-from datastore.provider import Provider, SupportsRequests
+from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.values import ByteRange, ObjectInfo
 
-__all__ = ["Wanted", "download_objects", "head_objects", "read_objects"]
+__all__ = ["Wanted", "download_objects", "head_objects", "open_many", "read_objects"]
 
 Wanted = tuple[ObjectInfo, str | os.PathLike[str]]
 """What `head` or `list` said of an object, and the file that it shall be in."""
@@ -60,9 +63,9 @@ def download_objects(
         The place of an object in `wanted` when it is over, and what went wrong.
     """
     special = list(range(len(wanted)))
-    if isinstance(provider, SupportsRequests):
+    folders = _Folders()
+    if serves_requests(provider):
         special.clear()
-        folders = _Folders()
 
         def arrival_of(number: int) -> FileArrival | None:
             info, path = wanted[number]
@@ -74,8 +77,18 @@ def download_objects(
 
         limit = width([info.size for info, _ in wanted])
         yield from gathered(provider, len(wanted), arrival_of, limit=limit, told=told)
-    for number in special:
-        yield number, _downloaded(provider, *wanted[number], told=told and partial(told, number))
+    readers = open_many(provider, [wanted[number][0].key for number in special])
+    for number, reader in zip(special, readers, strict=False):
+        done = told and partial(told, number)
+        yield number, _downloaded(provider, *wanted[number], reader=reader, folders=folders, told=done)
+
+
+def open_many(provider: Provider, keys: Sequence[str], *, range: ByteRange | None = None) -> Iterator[Reader | None]:
+    """Yield a reader of each object, then for ever None, which stands for what has to be opened alone."""
+    if isinstance(provider, SupportsReadMany):
+        with suppress(DatastoreError):
+            yield from provider.read_many(keys, range=range)
+    yield from repeat(None)
 
 
 class _Folders:
@@ -104,10 +117,21 @@ class _Folders:
 
 
 def _downloaded(
-    provider: Provider, info: ObjectInfo, path: str | os.PathLike[str], *, told: Callable[[int], object] | None
+    provider: Provider,
+    info: ObjectInfo,
+    path: str | os.PathLike[str],
+    *,
+    reader: Reader | None,
+    folders: _Folders,
+    told: Callable[[int], object] | None,
 ) -> Failure | None:
     try:
-        transfer.download_object(provider, info.key, Path(path))
+        with reader or provider.read(info.key) as opened:
+            target = folders.landing_of(os.fspath(path))
+            if target is not None:
+                transfer.save(provider, opened, target)
+        if target is None:  # a device or a pipe
+            transfer.download_object(provider, info.key, Path(path))
     except (DatastoreError, OSError) as error:
         return error
     if told is not None:

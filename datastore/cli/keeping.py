@@ -29,7 +29,7 @@ def repair(where: str | None, *, dry_run: bool, source: str | None) -> Answer:
     lost their branch get one, damaged files are moved to quarantine/ and replaced where a good copy is known. Nothing
     is ever deleted. Exits with 1 if something is left that could not be put in order.
     """
-    from datastore.provider import SupportsRepair
+    from datastore.upkeep import SupportsRepair
 
     root = store_at(where)
     if not isinstance(root, SupportsRepair):
@@ -57,7 +57,7 @@ def backup(target: str, *, where: str | None) -> Answer:
     The folder is new, empty, or has an earlier backup of the same store: then only what is new is copied. The copy is
     checked; `datastore check FOLDER` reads all of it. Exits with 1 if something is missing in it, as in the store.
     """
-    from datastore.provider import SupportsBackup
+    from datastore.upkeep import SupportsBackup
 
     root = store_at(where)
     if not isinstance(root, SupportsBackup):
@@ -74,7 +74,7 @@ def restore(source: str, target: str, *, new_id: bool) -> Answer:
 
     In FOLDER, which is new or empty, on a local disk. It has the id of the store that was backed up.
     """
-    from datastore.provider import SupportsBackup
+    from datastore.upkeep import SupportsBackup
 
     root = store_at(str(Path(source).expanduser().absolute()))
     if not isinstance(root, SupportsBackup):

@@ -131,7 +131,7 @@ def collect(where: str | None, *, dry_run: bool, grace: str, keep_deleted: str, 
     read and write meanwhile, and it may be stopped at any moment. Prints one line for each kind of thing that went:
     how many, their bytes, why.
     """
-    from datastore.provider import SupportsCollect
+    from datastore.upkeep import SupportsCollect
 
     root = store_at(where)
     if not isinstance(root, SupportsCollect):
@@ -161,7 +161,7 @@ def collect(where: str | None, *, dry_run: bool, grace: str, keep_deleted: str, 
 
 
 def _problems(where: str | None, *, deep: bool) -> Iterable[Problem]:
-    from datastore.provider import SupportsCheck
+    from datastore.upkeep import SupportsCheck
 
     root = store_at(where)
     if not isinstance(root, SupportsCheck):

@@ -15,8 +15,9 @@ from datastore.doctor.sharing import SHARING
 from datastore.errors import DatastoreError
 from datastore.namespace import current
 from datastore.probing import Finding, SupportsFindings
-from datastore.provider import Provider, SupportsBuckets, SupportsCheck, SupportsRepos, is_versioned
+from datastore.provider import Provider, SupportsBuckets, SupportsRepos, is_versioned
 from datastore.registry import Root
+from datastore.upkeep import SupportsCheck
 
 __all__ = ["examine", "examine_machine", "examine_mount"]
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from datastore.probing import Finding
-from datastore.provider import SupportsBuckets, SupportsCheck, SupportsRepos, SupportsVersioning
+from datastore.provider import SupportsBuckets, SupportsRepos, SupportsVersioning
+from datastore.upkeep import SupportsCheck
 
 __all__ = ["branches", "buckets", "damage", "repos"]
 

@@ -117,7 +117,7 @@ def _advance(
             tree = store.commit_from(db, repo, row.head).info.tree
             snapshot = Snapshot(row, tree, staging.rows(db, row.token), staging.latest(db))
         drafts = Drafts(store.node_files)
-        with store.unless_collected(repo, sources):
+        with store.unless_collected(repo, [row.head, *sources]):
             plan = planner(snapshot, drafts)
         try:
             return _land(store, snapshot, plan, request, drafts, sources=sources, work=work)
@@ -150,7 +150,8 @@ def _land(
     Before any of them is looked for, intents say that they are needed, so that `collect` takes away nothing between.
     """
     branch = snapshot.branch
-    parents = [store.commit(branch.repo, parent) for parent in plan.parents]
+    with store.unless_collected(branch.repo, plan.parents):
+        parents = [store.commit(branch.repo, parent) for parent in plan.parents]
     info, body = _commit_of(store, plan, request, parents)
     with store.db.write(durable=False) as db:
         store.require_commits(db, branch.repo, built_on := {*plan.parents, *sources})

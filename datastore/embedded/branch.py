@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -98,7 +99,8 @@ class EmbeddedRef:
             branch_name = f"branch {self._expression.name!r} of {self._repo.name!r}"
             message = f"{branch_name} has moved from commit {self._head[:8]} to {commit[:8]}"
             raise HeadMoved(message, hint="open the URL again to read the branch as it is now")
-        return _View(self._store.commit(repo, commit).info.tree, commit, branch if self._expression.plain else None)
+        tree = self._store.commit(repo, commit, seen_by=db).info.tree
+        return _View(tree, commit, branch if self._expression.plain else None)
 
     def _find(self, key: str) -> tuple[Entry | None, str | None]:
         """Return (entry, commit that it is in; None if uncommitted)."""
@@ -108,10 +110,10 @@ class EmbeddedRef:
             except IntegrityError:
                 with self._unless_collected(self._fixed.commit):
                     raise
-        if self._expression.plain and self._head is None and not is_commit_id(self._expression.name):
+        if self._expression.plain and not is_commit_id(self._expression.name):
             with self._store.db.read() as db:
                 found = staging.find(db, self._repo.name, self._expression.name, key)
-            if found is not None:
+            if found is not None and self._head in {None, found.head}:  # else below, where that is said
                 return (found.entry, None) if found.staged else (self._store.trees.get(found.tree, key), found.head)
         with self._store.db.snapshot() as db:
             view = self._view_from(db)
@@ -125,13 +127,15 @@ class EmbeddedRef:
         with self._store.db.snapshot() as db:
             view = self._fixed or self._view_from(db)
             staged = staging.rows(db, view.branch.token, prefix=prefix) if view.branch else {}
+        keys = list(staged)
 
         def scan(start: str) -> Iterator[tuple[str, Entry, str | None]]:
-            committed = self._store.trees.scan(view.tree, prefix=prefix, start=start)
-            over: Edits = {key: entry for key, entry in staged.items() if key >= start} if staged else {}
+            rows = self._store.trees.scan(view.tree, prefix=prefix, start=start)
+            if keys:
+                rows = staging.overlay(rows, ((key, staged[key]) for key in keys[bisect_left(keys, start) :]))
             with self._unless_collected(view.commit):
-                for key, entry in staging.overlay(committed, over):
-                    yield key, entry, None if key in over else view.commit
+                for key, entry in rows:
+                    yield key, entry, None if key in staged else view.commit
 
         return scan
 
@@ -168,7 +172,30 @@ class EmbeddedRef:
 
     def read(self, key: str, *, range: ByteRange | None = None, if_match: str | None = None) -> Reader:
         """Open an object or a range of it; an open reader keeps its bytes whatever happens to the key."""
-        entry, commit = self._find(key)
+        return self._read_found(key, self._find(key), range=range, if_match=if_match)
+
+    def read_many(self, keys: Sequence[str], *, range: ByteRange | None = None) -> Iterator[Reader | None]:
+        """Open many objects, all as they are at one moment."""
+        with self._store.db.snapshot() as db:
+            view = self._fixed or self._view_from(db)
+            staged = staging.rows_of(db, view.branch.token, keys) if view.branch else {}
+        for key in keys:
+            try:
+                entry = staged[key] if key in staged else self._store.trees.get(view.tree, key)
+                reader = self._read_found(key, (entry, None if key in staged else view.commit), range=range)
+            except DatastoreError:
+                reader = None
+            yield reader
+
+    def _read_found(
+        self,
+        key: str,
+        found: tuple[Entry | None, str | None],
+        *,
+        range: ByteRange | None = None,
+        if_match: str | None = None,
+    ) -> Reader:
+        entry, commit = found
         if entry is None:
             raise self.no_such_key(key)
         info = info_of(key, entry, commit=commit)
@@ -195,10 +222,13 @@ class EmbeddedRef:
         """List objects in key order, uncommitted over committed, all of one moment."""
         scan = self.rows(prefix=prefix)
 
-        def infos(start: str) -> Iterator[tuple[str, ObjectInfo]]:
-            return ((key, info_of(key, entry, commit=commit)) for key, entry, commit in scan(start))
+        def keyed(start: str) -> Iterator[tuple[str, tuple[str, Entry, str | None]]]:
+            return ((row[0], row) for row in scan(start))
 
-        return listing.pages(listing.grouped(infos, prefix=prefix, delimiter=delimiter, start_after=start_after))
+        names = listing.grouped(keyed, prefix=prefix, delimiter=delimiter, start_after=start_after)
+        return listing.pages(
+            name if isinstance(name, str) else info_of(name[0], name[1], commit=name[2]) for name in names
+        )
 
     # writing
 
@@ -294,8 +324,9 @@ class EmbeddedRef:
         to_stage: Edits = {}
         to_unstage: list[str] = []
         infos: list[ObjectInfo] = []
+        there = {key: self._store.trees.get(view.tree, key) for key in sorted(edits)}  # so that each leaf is read once
         for key, wanted in edits.items():
-            committed = self._store.trees.get(view.tree, key)
+            committed = there[key]
             staged = staging.row_of(db, branch.token, key)
             current = staged[1] if staged[0] else committed
             _check_mode(key, mode, current)

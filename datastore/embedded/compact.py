@@ -91,8 +91,8 @@ def plan_rewrites(uses: Iterable[PackUse], *, dead: float = 0.5) -> list[list[Pa
     """Decide which packs are rewritten, and which of them go into one new pack together.
 
     >>> whole = PackUse(1, "a", PACK_BYTES, 9, PACK_BYTES)
-    >>> half = PackUse(2, "b", PACK_BYTES, 5, PACK_BYTES // 2)
-    >>> [[use.id for use in group] for group in plan_rewrites([whole, half, half])]
+    >>> third = PackUse(2, "b", PACK_BYTES, 3, PACK_BYTES // 3)
+    >>> [[use.id for use in group] for group in plan_rewrites([whole, third, third])]
     [[2, 2]]
     """
     groups: list[list[PackUse]] = []

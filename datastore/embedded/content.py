@@ -61,14 +61,15 @@ def retyped(entry: Entry, source: str, target: str, *, modified_us: int) -> Entr
 def info_of(key: str, entry: Entry, *, commit: str | None) -> ObjectInfo:
     """Return what people see of an entry. The etag is the content's hash, so equal bytes have equal etags."""
     name = entry.digest.hex()
+    digest = Digest(f"sha256:{name}")
     outside = links.shown_source(entry) if entry.kind == EXTERNAL else None
     return ObjectInfo(
         key=key,
         size=entry.size,
         modified_us=entry.modified,
         etag=name,
-        identity=outside.identity if outside else "sha256:" + name,
-        digest=outside.known_digest if outside else Digest("sha256:" + name),
+        identity=outside.identity if outside else digest,
+        digest=outside.known_digest if outside else digest,
         content_type=entry.content_type,
         metadata=msgspec.json.decode(entry.metadata, type=dict[str, str]) if entry.metadata else {},
         commit=commit,

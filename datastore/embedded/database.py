@@ -8,8 +8,9 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import ClassVar
 
 from datastore.embedded import forking
@@ -18,7 +19,7 @@ from datastore.embedded.gate import Gate
 from datastore.embedded.readonly import Mode, reading, stamp_of, writing
 from datastore.embedded.schema import APPLICATION_ID, INDEXES, SCHEMA, SCHEMA_VERSION
 from datastore.embedded.upgrade import seen_as_current, upgrade, version_of
-from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, Unavailable
+from datastore.errors import ConfigError, DatastoreError, Forbidden, IntegrityError, NotFound, Unavailable
 
 __all__ = ["Database", "index_errors"]
 
@@ -82,19 +83,15 @@ class Database:
             finally:
                 connection.close()
 
-    @contextmanager
-    def read(self) -> Generator[sqlite3.Connection]:
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
         """Lend a connection for single statements, each its own snapshot; fetch everything before leaving the block."""
         self._bring_up_to_date()
-        with self._lent() as connection:
-            yield connection
+        return self._lent()
 
-    @contextmanager
-    def snapshot(self) -> Generator[sqlite3.Connection]:
+    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
         """Lend a connection on which all statements see one state; fetch everything before leaving the block."""
         self._bring_up_to_date()
-        with self._lent("BEGIN") as connection:
-            yield connection
+        return self._lent("BEGIN")
 
     @contextmanager
     def write(self, *, durable: bool, then: Callable[[], None] | None = None) -> Generator[sqlite3.Connection]:
@@ -132,26 +129,35 @@ class Database:
                 upgrade(connection, self._path)
         self._is_current = True
 
-    @contextmanager
-    def _lent(self, *begin: str) -> Generator[sqlite3.Connection]:
-        owner = os.getpid()
+    def _lent(self, *begin: str) -> "_Loan":
+        return _Loan(self, begin)
+
+    def lend(self, begin: tuple[str, ...], *, owner: int) -> tuple[Mode, sqlite3.Connection]:
+        """Take a connection out of the pool, or make one, and begin a transaction with these statements."""
+        mode, connection = self._take()
         try:
-            with forking.kept_away():
-                mode, connection = self._take()
-                try:
-                    connection = self._begun(mode, connection, begin)
-                    yield connection
-                finally:
-                    if os.getpid() != owner:  # forked inside the block: the connection is the parent's
-                        _park(connection)
-                    else:
-                        self._give_back(mode, connection)
-                if mode.stamp is not None and mode.stamp != stamp_of(self._path):
-                    message = f"the store {self._path.parent} was changed while it was read without locks"
-                    raise Unavailable(message, hint="try again; open it without read_only if that happens often")
-        except DatastoreError:  # some are OSErrors too
+            connection = self._begun(mode, connection, begin)
+        except BaseException:
+            self.take_back(mode, connection, owner=owner)
             raise
-        except (sqlite3.Error, OSError) as error:
+        return mode, connection
+
+    def take_back(self, mode: Mode, connection: sqlite3.Connection, *, owner: int) -> None:
+        """Put a connection back that was lent to the process `owner`."""
+        if os.getpid() != owner:  # forked inside the block: the connection is the parent's
+            _park(connection)
+        else:
+            self._give_back(mode, connection)
+
+    def require_unchanged(self, mode: Mode) -> None:
+        """Raise `Unavailable` if what was read without locks was changed meanwhile."""
+        if mode.stamp is not None and mode.stamp != stamp_of(self._path):
+            message = f"the store {self._path.parent} was changed while it was read without locks"
+            raise Unavailable(message, hint="try again; open it without read_only if that happens often")
+
+    def raise_told(self, error: BaseException | None) -> None:
+        """Raise in our words what SQLite, or the disk under it, refused; do nothing about all other errors."""
+        if isinstance(error, sqlite3.Error | OSError) and not isinstance(error, DatastoreError):
             raise _translated(self._path, error) from error
 
     def _take(self) -> tuple[Mode, sqlite3.Connection]:
@@ -178,7 +184,10 @@ class Database:
         except FileNotFoundError:
             raise self._lost() from None
 
-    def _lost(self) -> IntegrityError:
+    def _lost(self) -> DatastoreError:
+        if not self._path.parent.exists():
+            message = f"the store {self._path.parent} is not there any more"
+            return NotFound(message, hint="put the folder back, or make a repo: that makes a new store")
         return IntegrityError(
             f"the store {self._path.parent} has lost its index {self._path.name}",
             hint="run `datastore repair`: it makes a new one from blobs, trees, commits and refs.journal",
@@ -305,6 +314,44 @@ class Database:
                 _inherited.add(_file_of(self._path))
         self._lent_now = 0
         self._gate.forget()
+
+
+class _Loan:
+    """A connection for the length of a block. A generator would take longer than most statements in such a block."""
+
+    __slots__ = ("_begin", "_connection", "_database", "_mode", "_owner")
+
+    def __init__(self, database: Database, begin: tuple[str, ...]) -> None:
+        self._database = database
+        self._begin = begin
+        self._owner = os.getpid()
+        self._mode: Mode
+        self._connection: sqlite3.Connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        away = forking.kept_away()
+        away.__enter__()
+        try:
+            self._mode, self._connection = self._database.lend(self._begin, owner=self._owner)
+        except BaseException as error:
+            away.__exit__(None, None, None)
+            self._database.raise_told(error)
+            raise
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._database.take_back(self._mode, self._connection, owner=self._owner)
+            if error is None:
+                self._database.require_unchanged(self._mode)
+        except BaseException as failure:
+            self._database.raise_told(failure)
+            raise
+        finally:
+            forking.kept_away().__exit__(None, None, None)
+        self._database.raise_told(error)
 
 
 @contextmanager

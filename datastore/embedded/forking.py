@@ -9,8 +9,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 __all__ = ["before_fork", "kept_away"]
 
@@ -28,23 +28,34 @@ def before_fork(preparation: Callable[[], None]) -> None:
     _preparations.append(preparation)
 
 
-@contextmanager
-def kept_away() -> Generator[None]:
-    """Use SQLite in this block: it waits for a fork that is under way, and other threads' forks wait for its end."""
-    me = threading.get_ident()
-    with _condition:
-        while _forking and not _inside[me]:
-            _condition.wait()
-        _inside[me] += 1
-    try:
-        yield
-    finally:
+class _KeptAway:
+    """A block that forks stay away from. It has no state of its own, so that one serves all; a generator costs more."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with _condition:
+            while _forking and not _inside[me]:
+                _condition.wait()
+            _inside[me] += 1
+
+    def __exit__(self, *error: object) -> None:
+        me = threading.get_ident()
         with _condition:
             _inside[me] -= 1
             if _inside[me] <= 0:
                 del _inside[me]
                 if _forking:
                     _condition.notify_all()
+
+
+_kept_away = _KeptAway()
+
+
+def kept_away() -> AbstractContextManager[None]:
+    """Use SQLite in this block: it waits for a fork that is under way, and other threads' forks wait for its end."""
+    return _kept_away
 
 
 def _before_fork() -> None:

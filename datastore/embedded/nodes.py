@@ -220,11 +220,11 @@ class Rows:
 
     def entries(self, start: int, stop: int) -> Iterator[tuple[str, Entry]]:
         """The rows from `start` to before `stop`, as (key, entry)."""
-        digests = bytes(self.digests)
+        digests = bytes(self.digests[start * _DIGEST : stop * _DIGEST])
         part = slice(start, stop)
         entries = map(
             Entry,
-            [digests[at : at + _DIGEST] for at in range(start * _DIGEST, stop * _DIGEST, _DIGEST)],
+            [digests[at : at + _DIGEST] for at in range(0, len(digests), _DIGEST)],
             self.sizes[part],
             self.numbers[part],
             self.content_types[part],

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,11 +125,17 @@ class OpenStore:
             yield db
             epoch = refs.next_epoch(db)
 
-    def commit(self, repo: int, commit_id: str) -> Commit:
-        """Return a commit of a repo from the index; commits never change, so they are kept."""
+    def commit(self, repo: int, commit_id: str, *, seen_by: sqlite3.Connection | None = None) -> Commit:
+        """Return a commit of a repo from the index; commits never change, so they are kept.
+
+        Args:
+            repo: Its number.
+            commit_id: Of the commit.
+            seen_by: The connection that has found the id. For another one, it may have been collected meanwhile.
+        """
         key = (repo, commit_id)
         if (found := self._commits.get(key)) is None:
-            with self.db.read() as db:
+            with self.db.read() if seen_by is None else nullcontext(seen_by) as db:
                 found = self.commit_from(db, repo, commit_id)
             # No lock, which a forked child could inherit held: each step is whole, and a lost entry is read again.
             if len(self._commits) >= _CACHED_COMMITS:
@@ -182,9 +188,10 @@ class OpenStore:
         Check, name and the staged row that needs the blob are one transaction, which `collect` is ordered against: a
         blob cannot go between the check and the row. A file that went missing, or is short, is written anew.
         """
+        in_pack = self.packs.holder()
         for draft in drafts:
             row = _blob_rows(db, [draft.digest]).get(draft.digest)
-            if row is not None and self._is_whole(row, draft.digest, draft.size):
+            if row is not None and self._is_whole(row, draft.digest, draft.size, in_pack):
                 draft.discard()
                 continue
             self.blobs.publish(draft)
@@ -198,13 +205,14 @@ class OpenStore:
         """Give a pack its name within a write transaction, and its rows to the blobs that are not there already."""
         pack = self.name_pack(db, draft)
         known = _blob_rows(db, [digest for digest, _, _ in draft.rows])
+        in_pack = self.packs.holder()
         rows: list[tuple[bytes, int, int, int]] = []
         for digest, offset, size in draft.rows:
             row = known.get(digest)
             if row is None:
                 # A file without a row is what a crash left of a put that nobody was told of. It would be read first.
                 self.blobs.remove(digest)
-            elif self._is_whole(row, digest, size):
+            elif self._is_whole(row, digest, size, in_pack):
                 continue
             elif row.place is None:  # its file may be torn, and is replaced as a whole
                 self.publish(db, [self.blobs.draft_of(draft.read(offset, size))])
@@ -226,11 +234,12 @@ class OpenStore:
     def held(self, db: sqlite3.Connection, sizes: Mapping[bytes, int]) -> set[bytes]:
         """Return which of these blobs the store is known to hold whole; they are given by digest, with their sizes."""
         known = _blob_rows(db, list(sizes))
-        return {digest for digest, row in known.items() if self._is_whole(row, digest, sizes[digest])}
+        in_pack = self.packs.holder()
+        return {digest for digest, row in known.items() if self._is_whole(row, digest, sizes[digest], in_pack)}
 
-    def _is_whole(self, row: "_BlobRow", digest: bytes, size: int) -> bool:
+    def _is_whole(self, row: "_BlobRow", digest: bytes, size: int, in_pack: Callable[[Place, int], bool]) -> bool:
         if row.place is not None:
-            return self.packs.holds(row.place, size)
+            return in_pack(row.place, size)
         return (row.durable or row.boot == boot_id()) and self.blobs.has_file(digest, size)
 
     def _locate(self, digest: bytes) -> Place | None:
@@ -268,12 +277,13 @@ class OpenStore:
         """Return a blob that the store does not hold, within a write transaction; None if it holds all of them."""
         wanted = list(digests)
         rows = _blob_rows(db, wanted)
-        return next((digest for digest in wanted if not self._is_there(rows.get(digest), digest)), None)
+        in_pack = self.packs.holder()
+        return next((digest for digest in wanted if not self._is_there(rows.get(digest), digest, in_pack)), None)
 
-    def _is_there(self, row: "_BlobRow | None", digest: bytes) -> bool:
+    def _is_there(self, row: "_BlobRow | None", digest: bytes, in_pack: Callable[[Place, int], bool]) -> bool:
         if row is None or row.place is None:
             return row is not None and self.blobs.has_file(digest, row.size)
-        return self.packs.holds(row.place, row.size)
+        return in_pack(row.place, row.size)
 
     def sync_again(self, db: sqlite3.Connection, digests: Collection[bytes]) -> bool:
         """Make blobs durable, within a write transaction, that nothing held since `make_durable`; False if one is gone.

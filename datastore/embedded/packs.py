@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -239,17 +240,22 @@ class PackFiles:
         with suppress(PermissionError):  # Windows deletes nothing that is open; the next `compact` tries again
             self.path(name).unlink(missing_ok=True)
 
-    def holds(self, place: Place, size: int) -> bool:
-        """Tell whether a pack is there and long enough for a blob of this size."""
-        try:
-            return os.stat(self.path(place.pack)).st_size >= place.offset + size  # noqa: PTH116 - thousands in a row
-        except FileNotFoundError:
-            return False
+    def holder(self) -> Callable[[Place, int], bool]:
+        """Return what tells whether a pack is there and long enough for a blob; it looks at each pack once."""
+
+        @cache
+        def length(pack: str) -> int:
+            try:
+                return self.path(pack).stat().st_size
+            except FileNotFoundError:
+                return -1
+
+        return lambda place, size: length(place.pack) >= place.offset + size
 
     def has(self, digest: bytes, size: int) -> bool:
         """Tell whether the index, as it was committed last, names a pack for a blob, and it is long enough."""
         place = self._locate(digest)
-        return place is not None and self.holds(place, size)
+        return place is not None and self.holder()(place, size)
 
     def read(self, digest: bytes, size: int) -> memoryview | None:
         """Return the bytes of a blob, or None if it is in no pack.

@@ -8,7 +8,6 @@ from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
 from datastore.embedded.advance import Plan, Snapshot, advance, fast_forward, uncommitted
 from datastore.embedded.branch import EmbeddedRef
-from datastore.embedded.check import check_store
 from datastore.embedded.collected import twice
 from datastore.embedded.content import info_of
 from datastore.embedded.merge import Merged, three_way
@@ -69,7 +68,7 @@ class EmbeddedRepo:
         with self.store.db.snapshot() as db:
             repo = refs.repo_id(db, self.name)
             load = partial(self.store.commit_from, db, repo)
-            return load(refs.resolve(db, repo, parse_ref(ref), load=load)[0]).info
+            return self.store.commit(repo, refs.resolve(db, repo, parse_ref(ref), load=load)[0], seen_by=db).info
 
     def is_branch(self, ref: str) -> bool:
         """Tell whether the text is the bare name of a branch."""
@@ -218,8 +217,10 @@ class EmbeddedRepo:
         """Return the best common ancestor."""
         repo = self._number()
         load = partial(self.store.commit, repo)
-        found = commits.merge_base(self.commit_of(a).id, self.commit_of(b).id, load=load)
-        return None if found is None else load(found).info
+        left, right = self.commit_of(a).id, self.commit_of(b).id
+        with self.store.unless_collected(repo, [left, right]):
+            found = commits.merge_base(left, right, load=load)
+            return None if found is None else load(found).info
 
     def diff(self, a: str, b: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between two commits."""
@@ -230,9 +231,11 @@ class EmbeddedRepo:
 
     def has_uncommitted(self, branch: str) -> bool:
         """Tell whether the branch has uncommitted changes."""
-        with self.store.db.snapshot() as db:
-            row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
-            return bool(staging.first_keys(db, row.token, limit=1))
+        with self.store.db.read() as db:
+            found = staging.is_dirty(db, self.name, branch)
+            if found is None:  # says what is missing
+                refs.require_branch(db, refs.repo_id(db, self.name), branch)
+            return bool(found)
 
     def uncommitted(self, branch: str, *, prefix: str = "") -> Iterator[Change]:
         """Yield what differs between the branch and its head."""
@@ -240,10 +243,11 @@ class EmbeddedRepo:
             row = refs.require_branch(db, refs.repo_id(db, self.name), branch)
             staged = staging.rows(db, row.token, prefix=prefix)
             head = self.store.commit_from(db, row.repo, row.head).info
-        for key, after in staged.items():
-            before = self.store.trees.get(head.tree, key)
-            if not same_content(before, after):
-                yield Change(key=key, before=_info(key, before, head.id), after=_info(key, after, None))
+        with self.store.unless_collected(row.repo, [head.id]):
+            for key, after in staged.items():
+                before = self.store.trees.get(head.tree, key)
+                if not same_content(before, after):
+                    yield Change(key=key, before=_info(key, before, head.id), after=_info(key, after, None))
 
     # new commits
 
@@ -446,6 +450,8 @@ class EmbeddedRepo:
 
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong with the repo, from its refs down to the bytes."""
+        from datastore.embedded.check import check_store  # longer to load than a store to open
+
         self._number()
         return check_store(self.store, deep=deep, only=self.name)
 

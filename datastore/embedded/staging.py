@@ -4,8 +4,8 @@ Functions over an open connection; the caller decides about transactions.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -21,17 +21,26 @@ __all__ = [
     "find",
     "first_keys",
     "forget_committed",
+    "is_dirty",
     "latest",
     "move",
     "overlay",
     "row_of",
     "rows",
+    "rows_of",
     "stage",
     "unstage",
 ]
 
+_QUERIED = 500
 Edits = dict[str, Entry | None]
 _COLUMNS = "digest, size, modified, content_type, metadata, kind, extra"
+_FIND: Final = f"""
+    SELECT b.head, c.tree, s.seq, {_COLUMNS}
+    FROM repos r JOIN branches b ON b.repo = r.id JOIN commits c ON c.repo = r.id AND c.id = b.head
+    LEFT JOIN staging s ON s.token = b.token AND s.key = ?
+    WHERE r.name = ? AND b.name = ?
+"""  # noqa: S608 - a constant
 _Values = tuple[bytes | None, int, int, str, str, int, str]
 
 
@@ -47,6 +56,18 @@ def row_of(db: sqlite3.Connection, token: int, key: str) -> tuple[bool, Entry | 
     query = f"SELECT {_COLUMNS} FROM staging WHERE token = ? AND key = ?"  # noqa: S608 - a constant
     found = db.execute(query, (token, key)).fetchone()
     return (False, None) if found is None else (True, _entry(found))
+
+
+def rows_of(db: sqlite3.Connection, token: int, keys: Sequence[str]) -> Edits:
+    """Return those of these keys that are staged."""
+    wanted = [key for key in keys if _is_unicode(key)]
+    found: Edits = {}
+    for at in range(0, len(wanted), _QUERIED):
+        some = wanted[at : at + _QUERIED]
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT key, {_COLUMNS} FROM staging WHERE token = ? AND key IN ({marks})"  # noqa: S608 - question marks
+        found |= {row[0]: _entry(row[1:]) for row in db.execute(query, (token, *some))}
+    return found
 
 
 def rows(db: sqlite3.Connection, token: int, *, prefix: str = "", limit: int = -1) -> Edits:
@@ -71,14 +92,20 @@ def find(db: sqlite3.Connection, repo: str, branch: str, key: str) -> Found | No
     """Look for a key on a branch in one statement, the most frequent question of all; None without such a branch."""
     if not _is_unicode(key):
         return None
-    query = f"""
-        SELECT b.head, c.tree, s.seq, {_COLUMNS}
-        FROM repos r JOIN branches b ON b.repo = r.id JOIN commits c ON c.repo = r.id AND c.id = b.head
-        LEFT JOIN staging s ON s.token = b.token AND s.key = ?
-        WHERE r.name = ? AND b.name = ?
-    """  # noqa: S608 - constants
-    row = db.execute(query, (key, repo, branch)).fetchone()
+    row = db.execute(_FIND, (key, repo, branch)).fetchone()
     return None if row is None else Found(row[0], row[1], row[2] is not None, _entry(row[3:]) if row[2] else None)
+
+
+def is_dirty(db: sqlite3.Connection, repo: str, branch: str) -> bool | None:
+    """Tell whether anything is staged on a branch, in one statement; None without such a branch."""
+    if not _is_unicode(branch):
+        return None
+    query = """
+        SELECT EXISTS (SELECT 1 FROM staging s WHERE s.token = b.token)
+        FROM repos r JOIN branches b ON b.repo = r.id WHERE r.name = ? AND b.name = ?
+    """
+    row = db.execute(query, (repo, branch)).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def _is_unicode(text: str) -> bool:
@@ -196,13 +223,15 @@ def _touch(db: sqlite3.Connection, token: int) -> None:
     db.execute("UPDATE branches SET gen = gen + 1 WHERE token = ?", (token,))
 
 
-def overlay(committed: Iterator[tuple[str, Entry]], staged: Edits) -> Iterator[tuple[str, Entry]]:
+def overlay(
+    committed: Iterable[tuple[str, Entry]], staged: Iterable[tuple[str, Entry | None]]
+) -> Iterator[tuple[str, Entry]]:
     """Merge committed rows with staged ones, both in key order; the staged one wins, a deleted key is left out.
 
-    >>> list(overlay(iter([]), {"a": None}))
+    >>> list(overlay([], [("a", None)]))
     []
     """
-    pending = iter(staged.items())
+    pending = iter(staged)
     over = next(pending, None)
     for key, entry in committed:
         while over is not None and over[0] < key:

@@ -10,14 +10,9 @@ from msgspec import Struct
 
 from datastore.bridging import Opener
 from datastore.embedded import commits, refs, staging
-from datastore.embedded.backup import back_up, restore
-from datastore.embedded.check import check_store
-from datastore.embedded.collect import Terms, collect_store
 from datastore.embedded.intents import Work
 from datastore.embedded.layout import Layout
 from datastore.embedded.opened import OpenStore, now_us
-from datastore.embedded.probe import findings
-from datastore.embedded.repair import repair_store
 from datastore.embedded.repo import EmbeddedRepo
 from datastore.errors import AlreadyExists, DatastoreError, Forbidden, IntegrityError, NotFound, Unavailable
 from datastore.names import check_branch, check_repo
@@ -180,8 +175,12 @@ class EmbeddedStore:
             _refuse_taken_name(db, new_name)
             db.execute("UPDATE repos SET name = ? WHERE id = ?", (new_name, repo))
 
+    # upkeep: code that takes longer to load than a store to open, so each verb loads its own
+
     def check(self, *, deep: bool = True) -> Iterator[Problem]:
         """Yield what is wrong, from the refs down to the bytes."""
+        from datastore.embedded.check import check_store
+
         try:
             self._layout.read()
             store = self._open()
@@ -195,6 +194,8 @@ class EmbeddedStore:
 
     def findings(self) -> Iterator[Finding]:
         """Yield what can be seen of the store and its disk; of a store that cannot be opened, why not."""
+        from datastore.embedded.probe import findings
+
         if not self.exists():
             yield Finding(check="store", state="skipped", detail=f"there is no store at {self.path} yet")
             return
@@ -218,6 +219,8 @@ class EmbeddedStore:
             ConfigError: A newer program wrote the store.
             Forbidden: This is a backup, or open for reading only.
         """
+        from datastore.embedded.repair import repair_store
+
         if self._read_only and not dry_run:
             message = f"the store {self.path} is open for reading only"
             raise Forbidden(message, hint="open it without read_only, or ask for a dry run")
@@ -239,6 +242,8 @@ class EmbeddedStore:
         Raises:
             ValidationError: The folder is something else.
         """
+        from datastore.embedded.backup import back_up
+
         return back_up(self._open(), target.expanduser().absolute())
 
     def restore(self, target: Path, *, new_id: bool = False) -> Backup:
@@ -252,6 +257,8 @@ class EmbeddedStore:
             AlreadyExists: There is a store already.
             ValidationError: The folder is something else.
         """
+        from datastore.embedded.backup import restore
+
         return restore(self._open(), target.expanduser().absolute(), new_id=new_id)
 
     def collect(
@@ -276,6 +283,8 @@ class EmbeddedStore:
         Raises:
             IntegrityError: Something that is needed cannot be read, so that nobody knows what it needs in turn.
         """
+        from datastore.embedded.collect import Terms, collect_store
+
         terms = Terms(grace=grace, keep_deleted=keep_deleted, max_bytes=max_bytes)
         if not dry_run:
             return collect_store(self._open(), terms, dry_run=False)

@@ -43,6 +43,7 @@ EMPTY: Final = id_of(encode(0, Rows()))
 """The root of the tree without entries. Its node need not be in any store."""
 
 _BATCH: Final = 1024  # rows between two looks at where a node ends, while building
+_BLOCK: Final = 64  # rows made into entries at once by a scan
 _WIDTH: Final = 256  # rows compared at once by a diff
 
 
@@ -101,7 +102,8 @@ class Trees:
         first = max(prefix, start, start_after)
         for rows, low, high in self._spans(self._load(root), first, after_prefix(prefix)):
             skip = first == start_after and rows.keys[low] == first
-            yield from rows.entries(low + skip, high)
+            for at in range(low + skip, high, _BLOCK):  # a reader who seeks on leaves the rest of a leaf alone
+                yield from rows.entries(at, min(at + _BLOCK, high))
 
     def count(self, root: str) -> tuple[int, int]:
         """Return (number of entries, bytes of their contents), from the root node alone."""

@@ -1,6 +1,6 @@
 """Downloads and reads of many paths, whose objects are known from a listing, in one bulk."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from fsspec.callbacks import NoOpCallback
 from msgspec import Struct
 
 from datastore import transfer
+from datastore.bridging import serves_requests
 from datastore.bulk.gathering import Failure
-from datastore.bulk.reading import download_objects, read_objects
-from datastore.errors import HeadMoved
+from datastore.bulk.reading import download_objects, open_many, read_objects
+from datastore.errors import DatastoreError, HeadMoved
 from datastore.fs.paths import strip
+from datastore.fs.ranges import read_whole
 from datastore.fs.still import StillView
 from datastore.fs.view import Place
 from datastore.threads import fan_out
@@ -75,7 +77,7 @@ def fetch_files(view: StillView, pairs: Iterable[tuple[str, str]], callback: Any
         callback: Is told of each that is over; its branches of bytes.
 
     Returns:
-        The pairs of which nothing is known.
+        The pairs of which nothing is known, or which are better read by several threads.
 
     Raises:
         DatastoreError, OSError: The first that a download met. What is complete by then stays; nothing else does.
@@ -86,14 +88,18 @@ def fetch_files(view: StillView, pairs: Iterable[tuple[str, str]], callback: Any
     for names in pairs:
         place = view.place(strip(names[0]))
         seen = view.seen(place)
-        if not seen or view.remote(place) is None:
+        if not seen:
             unknown.append(names)
         elif seen[0] is None:
             folders.append(names[1])
         else:
             groups.setdefault(place.same[:2], []).append(_File(place, seen[0], names))
     for files in groups.values():
-        _download(files, callback)
+        provider = files[0].place.provider
+        if serves_requests(provider) or provider.capabilities.local:
+            _download(files, callback)
+        else:
+            unknown += (file.names for file in files)
     for folder in folders:  # most were made on the way
         Path(folder).mkdir(parents=True, exist_ok=True)
         callback.relative_update(1)
@@ -127,10 +133,17 @@ def fetch_bytes(
     found: dict[str, bytes | Failure | None] = dict.fromkeys(paths)
     groups: dict[tuple[str, str | None], list[tuple[str, Place, ObjectInfo]]] = {}
     rest: list[str] = []
+    here: dict[tuple[str, str | None], list[tuple[str, Place]]] = {}
     for path in paths:
-        place = view.place(path)
+        try:
+            place = view.place(path)
+        except DatastoreError:  # said again, for this path alone
+            rest.append(path)
+            continue
         seen = view.seen(place)
-        if not seen or view.remote(place) is None:
+        if view.remote(place) is None:
+            here.setdefault(place.same[:2], []).append((path, place))
+        elif not seen:
             rest.append(path)
         elif seen[0] is not None:
             groups.setdefault(place.same[:2], []).append((path, place, seen[0]))
@@ -144,5 +157,22 @@ def fetch_bytes(
                     rest.append(path)
                 else:
                     found[path] = result
+    for group in here.values():
+        if group[0][1].provider.capabilities.local:
+            found.update(_read_here(group, span, alone))
+        else:
+            rest += (path for path, _ in group)
     found.update(zip(rest, fan_out(alone, rest, local=False), strict=True))
     return {path: result for path, result in found.items() if result is not None}
+
+
+def _read_here(
+    group: Sequence[tuple[str, Place]], span: ByteRange | None, alone: Callable[[str], bytes | Failure | None]
+) -> Iterator[tuple[str, bytes | Failure | None]]:
+    """Yield the bytes of each path of one mount and ref that is on this machine."""
+    opened = open_many(group[0][1].provider, [place.key for _, place in group], range=span)
+    for (path, _), reader in zip(group, opened, strict=False):
+        try:
+            yield path, alone(path) if reader is None else read_whole(reader, span)
+        except (DatastoreError, OSError) as error:
+            yield path, error

@@ -5,7 +5,7 @@ prefix a directory; here one exists as long as something is under it.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from datastore.errors import UnsupportedOperation
@@ -78,7 +78,7 @@ def under(
     *,
     maxdepth: int | None,
     withdirs: bool,
-    detail: bool = True,
+    details: Callable[[str, ObjectInfo], Info] = file_info,
 ) -> dict[str, Info]:
     """Return what a flat listing found, by path, with the directories that follow from it if they are wanted.
 
@@ -88,10 +88,11 @@ def under(
         objects: The listing, in key order.
         maxdepth: 1 takes what is directly under the prefix, None everything.
         withdirs: Whether to name directories, too.
-        detail: Whether details of objects are wanted; else only the paths are right.
+        details: Makes the details of an object.
     """
+    if maxdepth is None and not withdirs:  # the usual case, which may be a million
+        return {f"{base}/{info.key}": details(base, info) for info in objects if not info.key.endswith("/")}
     found: dict[str, Info] = {}
-    nothing: Info = {}
     for info in objects:
         parts = info.key[len(prefix) :].split("/")
         if withdirs:
@@ -99,5 +100,5 @@ def under(
                 path = f"{base}/{prefix}{'/'.join(parts[:depth])}"
                 found.setdefault(path, directory_info(path))
         if parts[-1] and (maxdepth is None or len(parts) <= maxdepth):
-            found[f"{base}/{info.key}"] = file_info(base, info) if detail else nothing
+            found[f"{base}/{info.key}"] = details(base, info)
     return dict(sorted(found.items()))

@@ -13,10 +13,11 @@ from typing import Any, Final
 from fsspec import core
 from msgspec import Struct
 
+from datastore.bridging import serves_requests
 from datastore.errors import NotFound, ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, SupportsRequests
+from datastore.provider import Provider
 from datastore.urls import format_location
 
 __all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]
@@ -75,7 +76,7 @@ def pin_name(target: Target) -> str:
 
 
 class _Asked(Struct, frozen=True):
-    """A URL that was resolved over a network, and how far the call of fsspec was that asked."""
+    """A URL that was resolved, and how far the call of fsspec was that asked."""
 
     namespace: Namespace
     url: str
@@ -98,13 +99,11 @@ def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
     last: _Asked | None = getattr(_HERE, "last", None)
     _HERE.last = None
     progress = _progress()
+    if last and last.namespace is namespace and last.url == url and 0 < last.progress < progress:
+        return last.options
     try:
         target = namespace.target(url)
-        if not isinstance(target.provider, SupportsRequests):
-            return _pinned(target, remote=False)
-        if last and last.namespace is namespace and last.url == url and 0 < last.progress < progress:
-            return last.options
-        options = _pinned(target, remote=True) or {"once": True}
+        options = _pinned(target) or ({"once": True} if serves_requests(target.provider) else {})
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
     _HERE.last = _Asked(namespace, url, options, progress)
@@ -126,18 +125,15 @@ def _progress() -> int:
     return 0
 
 
-def _pinned(target: Target, *, remote: bool) -> dict[str, Any]:
+def _pinned(target: Target) -> dict[str, Any]:
     repo, ref = target.versioned, target.ref
     if repo is None or ref is None or is_commit_id(ref):
         return {}
     # First this, then the commit: otherwise what is committed in between would be seen by neither.
-    if remote:
-        try:
-            uncommitted = repo.has_uncommitted(ref)  # whether it is a branch comes with the answer
-        except (NotFound, ValidationError):
-            uncommitted = False
-    else:
-        uncommitted = repo.is_branch(ref) and repo.has_uncommitted(ref)
+    try:
+        uncommitted = repo.has_uncommitted(ref)  # whether it is a branch comes with the answer
+    except (NotFound, ValidationError):
+        uncommitted = False
     return {"pins": f"{pin_name(target)}={Pin(repo.commit_of(ref).id, uncommitted)}"}
 
 

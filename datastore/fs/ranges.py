@@ -9,16 +9,17 @@ from contextlib import closing
 
 from msgspec import Struct
 
+from datastore.bridging import serves_requests
 from datastore.bulk.reading import read_objects
 from datastore.errors import DatastoreError
 from datastore.fs.files import read_exactly
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsRequests
+from datastore.provider import Reader, SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
-__all__ = ["Block", "Ranges", "plan", "plan_ranges", "read_range"]
+__all__ = ["Block", "Ranges", "plan", "plan_ranges", "read_range", "read_whole"]
 
 _GAP = 1 << 16
 _LARGEST = 32 << 20
@@ -112,14 +113,19 @@ def plan(
         except DatastoreError as error:
             places[path] = error
         else:
-            if version is not None and (path in several or isinstance(place.provider, SupportsRequests)):
+            if version is not None and (path in several or serves_requests(place.provider)):
                 versions[path] = version
     return Ranges(blocks, starts=starts, stops=stops, places=places, versions=versions)
 
 
 def read_range(place: Place, wanted: ByteRange | None, *, if_match: str | None = None) -> bytes:
     """Return a range of an object, or all of it."""
-    with place.provider.read(place.key, range=wanted, if_match=if_match) as reader:
+    return read_whole(place.provider.read(place.key, range=wanted, if_match=if_match), wanted)
+
+
+def read_whole(reader: Reader, wanted: ByteRange | None) -> bytes:
+    """Return all bytes of a reader that was opened for this range, and close it."""
+    with reader:
         start, stop = (wanted or ByteRange()).bounds(reader.info.size)
         return read_exactly(reader, stop - start)
 
@@ -174,7 +180,7 @@ class Ranges:
         groups: dict[tuple[str, str | None], tuple[SupportsRequests, list[tuple[int, ObjectInfo]]]] = {}
         for number, block in enumerate(self.blocks):
             place, info = self._places[block.path], self._versions.get(block.path)
-            if isinstance(place, Place) and info is not None and isinstance(place.provider, SupportsRequests):
+            if isinstance(place, Place) and info is not None and serves_requests(place.provider):
                 groups.setdefault(place.same[:2], (place.provider, []))[1].append((number, info))
         return list(groups.values())
 

@@ -15,6 +15,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem
 
 from datastore import transfer
+from datastore.bridging import serves_requests
 from datastore.errors import DatastoreError, HeadMoved, NotFound, ValidationError
 from datastore.fs.bulk import Paths, as_paths, local_paths, pair, settle
 from datastore.fs.fetching import fetch_bytes, fetch_files
@@ -24,11 +25,14 @@ from datastore.fs.paths import Info, IsPrefix, children, directory_info, file_in
 from datastore.fs.ranges import Ranges, plan, read_range
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
 __all__ = ["Reading"]
+
+_Details = Callable[[str, ObjectInfo], Info]
+_NOTHING: Info = {}
+"""The details where only paths are wanted: one for all."""
 
 
 class Reading(AsyncFileSystem):
@@ -141,14 +145,15 @@ class Reading(AsyncFileSystem):
             prefix: What the names under the path have to start with.
             kwargs: Ignored.
         """
-        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix, detail=detail)
+        details = file_info if detail else _no_details
+        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, stem=prefix, details=details)
         return found if detail else list(found)
 
     def du(
         self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **kwargs: Any
     ) -> int | dict[str, int]:
         """Return the bytes under a path, or by path; from the listing alone."""
-        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs)
+        found = self._found(strip(path), maxdepth=maxdepth, withdirs=withdirs, details=_size_alone)
         sizes: dict[str, int] = {name: info["size"] for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
@@ -188,7 +193,7 @@ class Reading(AsyncFileSystem):
         return found if info is None else {path: file_info(place.base, info)}
 
     def _found(
-        self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", detail: bool = True
+        self, path: str, *, maxdepth: int | None, withdirs: bool, stem: str = "", details: _Details = file_info
     ) -> dict[str, Info]:
         if maxdepth is not None and maxdepth < 1:
             raise ValidationError(f"maxdepth is {maxdepth}", hint="it must be at least 1")
@@ -199,10 +204,10 @@ class Reading(AsyncFileSystem):
             found = self._found_in(repos, maxdepth=maxdepth, withdirs=withdirs, stem=f"{path}/{stem}")
             return {path: directory_info(path), **found} if withdirs else found
         place = self._view.place(path)
-        return self._found_below(place, maxdepth=maxdepth, withdirs=withdirs, stem=stem, detail=detail)
+        return self._found_below(place, maxdepth=maxdepth, withdirs=withdirs, stem=stem, details=details)
 
     def _found_below(
-        self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str, detail: bool
+        self, place: Place, *, maxdepth: int | None, withdirs: bool, stem: str, details: _Details
     ) -> dict[str, Info]:
         path, base, prefix = place.path, place.base, place.prefix
         if maxdepth == 1:
@@ -210,7 +215,7 @@ class Reading(AsyncFileSystem):
             found = children(base, prefix, listing.objects, listing.prefixes if withdirs else ())
         else:
             listing = self._view.listing(place, stem=stem)
-            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
+            found = under(base, prefix, listing.objects, maxdepth=maxdepth, withdirs=withdirs, details=details)
         if found or not place.key:
             return {path: directory_info(path), **found} if withdirs else found
         try:
@@ -253,7 +258,7 @@ class Reading(AsyncFileSystem):
             raise
         info = reader.info
         details = partial(file_info, place.base, info)
-        if isinstance(place.provider, SupportsRequests):
+        if serves_requests(place.provider):
             file = ReadFile(self, path, reader, details, direct=1 if is_parquet(place.key) else BUFFER)
         else:
             seekable = reader if reader.seekable() else RangedReader(place.provider, reader, place.key)
@@ -282,7 +287,7 @@ class Reading(AsyncFileSystem):
             kwargs: As `cat_file` takes them.
         """
         plain = as_paths(path)
-        tree, still = self.still(plain)
+        tree, still = self.stilled()
         paths = tree.expand_path(plain, recursive=recursive)
         if isinstance(plain, str) and paths == [strip(plain)]:
             return self.cat_file(paths[0], **kwargs)
@@ -295,10 +300,7 @@ class Reading(AsyncFileSystem):
             except (DatastoreError, OSError) as error:
                 return error
 
-        if still is not None:
-            return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
-        results = zip(paths, fan_out(read, paths, local=self._local(paths)), strict=True)
-        return settle({one: result for one, result in results if result is not None}, on_error)
+        return settle(fetch_bytes(still, paths, _span(**kwargs), read), on_error)
 
     def cat_ranges(
         self,
@@ -390,11 +392,10 @@ class Reading(AsyncFileSystem):
             kwargs: As `get_file` takes them.
         """
         plain, local = as_paths(rpath), LocalFileSystem()
-        tree, still = self.still(plain)
+        tree, still = self.stilled()
         pairs = pair(tree, plain, local, local_paths(lpath), recursive=recursive, maxdepth=maxdepth, contained=True)
         callback.set_size(len(pairs))
-        if still is not None:
-            pairs = fetch_files(still, pairs, callback)
+        pairs = fetch_files(still, pairs, callback)
         self._each(self.get_file, pairs, callback, local=self._local([source for source, _ in pairs]), **kwargs)
 
     def still(self, paths: str | list[str]) -> tuple[Self, StillView | None]:
@@ -403,8 +404,10 @@ class Reading(AsyncFileSystem):
         Args:
             paths: What the verb was given; the first answers for all.
         """
-        if not self.remote(paths):
-            return self, None
+        return self.stilled() if self.remote(paths) else (self, None)
+
+    def stilled(self) -> tuple[Self, StillView]:
+        """Return what a bulk verb sees the tree through: everything is asked for once in its course."""
         other, view = object.__new__(type(self)), StillView(self._view)
         vars(other).update(vars(self), _view=view)
         return other, view
@@ -413,7 +416,7 @@ class Reading(AsyncFileSystem):
         """Tell whether objects are behind a network, and served in bulk; the first answers for all."""
         first = next((path for path in map(strip, [paths] if isinstance(paths, str) else paths) if path), None)
         try:
-            return first is not None and isinstance(self._view.place(first).provider, SupportsRequests)
+            return first is not None and serves_requests(self._view.place(first).provider)
         except DatastoreError:  # whoever uses the path will see it
             return False
 
@@ -446,6 +449,14 @@ class Reading(AsyncFileSystem):
 
 def _span(start: int | None = None, end: int | None = None, **_: object) -> ByteRange | None:
     return None if start is None and end is None else ByteRange(start or 0, end)
+
+
+def _no_details(_base: str, _info: ObjectInfo) -> Info:
+    return _NOTHING
+
+
+def _size_alone(_base: str, info: ObjectInfo) -> Info:
+    return {"size": info.size}
 
 
 def _is_prefix(place: Place) -> IsPrefix:

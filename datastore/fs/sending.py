@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from datastore.bridging import serves_requests
 from datastore.bulk.writing import upload_objects
 from datastore.errors import ValidationError
 from datastore.fs.fetching import Branches
 from datastore.fs.paths import strip
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
-from datastore.provider import SupportsRequests
 from datastore.values import CREATE, OVERWRITE, Attributes, PutMode
 
 __all__ = ["attributes_of", "put_mode", "send"]
@@ -46,7 +46,7 @@ def send(view: View, wanted: Sequence[tuple[bytes | Path, str]], *, callback: An
         DatastoreError, OSError: The first that an upload met; what was put before it stays.
     """
     still = StillView(view)
-    if not wanted or not isinstance(still.object(strip(wanted[0][1]), live=True).provider, SupportsRequests):
+    if not wanted or not serves_requests(still.object(strip(wanted[0][1]), live=True).provider):
         return False
     mode, attributes = put_mode(options.get("mode", OVERWRITE)), attributes_of(options)
     groups: dict[tuple[str, str | None], list[_Member]] = {}

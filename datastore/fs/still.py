@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from datastore.bridging import serves_requests
 from datastore.bulk.reading import head_objects
 from datastore.errors import NotFound
 from datastore.fs.opening import Remote
 from datastore.fs.view import Listing, Place, View
-from datastore.provider import SupportsRequests
 from datastore.values import ObjectInfo
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class StillView(View):
         self._known: dict[tuple[str, str], ObjectInfo | Failure | None] = {}
         self._covered: dict[str, list[str]] = {}
         self._listed: dict[tuple[str, str, str | None], Listing] = {}
-        self._remotes: dict[str, Remote | None] = {}
 
     def place(self, path: str, *, live: bool = False) -> Place:
         """Return where a stripped path leads; each mount and ref is looked up once."""
@@ -48,12 +47,8 @@ class StillView(View):
         return place
 
     def remote(self, place: Place) -> Remote | None:
-        """Return the provider of a place, if it is behind a network; asking a protocol takes its time."""
-        state = _spot(place)[0]
-        if state not in self._remotes:
-            provider = place.provider
-            self._remotes[state] = provider if isinstance(provider, SupportsRequests) else None
-        return self._remotes[state]
+        """Return the provider of a place, if it is behind a network."""
+        return place.provider if serves_requests(place.provider) else None
 
     def look(self, places: Iterable[Place]) -> None:
         """Ask for all objects at once that nothing is known of."""

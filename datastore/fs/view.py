@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from datastore import namespace
+from datastore.bridging import serves_requests
 from datastore.errors import NotFound
 from datastore.fs.files import read_exactly
 from datastore.fs.opening import Here, Remote, open_remote, reader_over
@@ -24,7 +25,7 @@ from datastore.fs.paths import IsPrefix, join
 from datastore.fs.pins import Pins, parse_pins, pin_name, pinned_provider
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, Reader, SupportsRequests
+from datastore.provider import Provider, Reader
 from datastore.streams import BytesReader
 from datastore.values import ObjectInfo
 
@@ -211,7 +212,7 @@ class View:
 
         pyarrow opens each file twice: for its schema, then for its data.
         """
-        if isinstance(place.provider, SupportsRequests):
+        if serves_requests(place.provider):
             return self._read_remote(place, place.provider, if_match)
         if place.snapshot is None or if_match is not None:
             return place.provider.read(place.key, if_match=if_match)
@@ -244,7 +245,7 @@ class View:
     def _saw(self, place: Place, found: ObjectInfo) -> None:
         if place.snapshot is not None:
             self._infos.put((place.snapshot, place.key), found)
-        elif self.once and isinstance(place.provider, SupportsRequests):
+        elif self.once and serves_requests(place.provider):
             self._seen.put((place.base, place.key), (time.monotonic(), found))
 
     def is_prefix(self, place: Place) -> bool:

@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from datastore import transfer
 from datastore.errors import AlreadyExists, NotFound, UnsupportedOperation, ValidationError
 from datastore.fs.bulk import Paths, as_paths, deletion_error, local_paths, pair
+from datastore.fs.copying import copy_many
 from datastore.fs.paths import IsPrefix, strip
 from datastore.fs.reading import Reading
 from datastore.fs.sending import attributes_of, put_mode, send
@@ -169,7 +170,7 @@ class Writing(Reading):
             kwargs: As `cp_file` takes them.
         """
         plain = as_paths(path1)
-        tree, still = self.still(plain)
+        tree, still = self.stilled()
         pairs = pair(tree, plain, self, as_paths(path2), recursive=recursive, maxdepth=maxdepth)
         strict = on_error == "raise" if on_error else not recursive
 
@@ -181,10 +182,10 @@ class Writing(Reading):
                     raise
 
         callback.set_size(len(pairs))
-        if still is not None:  # prefixes need no copy, and these are known to be some
-            objects = [names for names in pairs if still.seen(still.place(strip(names[0]))) != (None,)]
-            callback.relative_update(len(pairs) - len(objects))
-            pairs = objects
+        # Prefixes need no copy, and these are known to be some.
+        objects = [names for names in pairs if still.seen(still.place(strip(names[0]))) != (None,)]
+        callback.relative_update(len(pairs) - len(objects))
+        pairs = objects if kwargs else copy_many(still, objects, callback, wrote=self._view.wrote)
         local = self._local(source for source, _ in pairs) and self._local(target for _, target in pairs)
         self._each(copy, pairs, callback, local=local, **kwargs)
 

@@ -1,6 +1,6 @@
 """Which rows of two versions of a table belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datastore.errors import ValidationError, nearest
 from datastore.notebook.markup import shorten, value_text
-from datastore.tables.equality import plain, stacked
+from datastore.tables.equality import is_same, plain, stacked
 
 __all__ = ["Match", "check_key", "match_rows", "take_rows"]
 
@@ -19,7 +19,8 @@ class Match(NamedTuple):
 
     Attributes:
         names: The key columns.
-        keys: Their values on both sides, those of `after` below those of `before`.
+        keys: Their values on both sides, those of `after` below those of `before`, which stand for both if they are
+            the same row by row.
         left: Position in `before` of each pair.
         right: Position in `after` of each pair.
         added: Positions in `after`.
@@ -51,12 +52,17 @@ def check_key(before: pd.DataFrame, after: pd.DataFrame, key: str | Sequence[str
 
 def match_rows(before: pd.DataFrame, after: pd.DataFrame, names: tuple[str, ...]) -> Match:
     """Match rows by key, or raise `ValidationError`: a key is not unique on a side, or can never be equal."""
+    if all(is_same(before[name], after[name]) for name in names):
+        keys = before[list(names)]
+        if not _is_ascending(keys):
+            _check_unique(keys, _codes(keys), "before", hint=lambda: _key_hint(before, after))
+        every, none = np.arange(len(keys)), np.empty(0, dtype=np.intp)
+        return Match(names, keys, every, every, none, none)
     keys = pd.DataFrame({name: stacked(before[name], after[name]) for name in names})
     codes = _codes(keys)
     left, right = codes[: len(before)], codes[len(before) :]
     for side, frame, part in (("before", before, left), ("after", after, right)):
-        if part.size and np.bincount(part).max() > 1:
-            raise _not_unique(frame[list(names)], part, side, hint=_key_hint(before, after))
+        _check_unique(frame[list(names)], part, side, hint=lambda: _key_hint(before, after))
     row_of = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.intp)  # code → row of `before`
     row_of[left] = np.arange(len(left))
     found = row_of[right]
@@ -74,6 +80,10 @@ def take_rows(frame: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:
 
 def _codes(keys: pd.DataFrame) -> NDArray[np.intp]:
     """Number the keys from 0: equal ones, and only those, get equal numbers."""
+    if (integers := _integers(keys)) is not None and len(integers):
+        low, high = int(integers.min()), int(integers.max())
+        if high - low <= 4 * len(integers):  # they number themselves
+            return (integers - integers.dtype.type(low)).astype(np.intp)
     codes = np.zeros(len(keys), dtype=np.intp)
     for name in keys.columns:
         try:
@@ -82,20 +92,36 @@ def _codes(keys: pd.DataFrame) -> NDArray[np.intp]:
             message = f"column {name!r} cannot be a key: {error}"
             raise ValidationError(message, hint="a key is made of plain values") from error
         # A null has the code -1. Numbered anew for each column, the product stays below rows², which fits.
-        codes = pd.factorize(codes * (len(values) + 1) + part + 1)[0]
+        codes = pd.factorize(codes * (len(values) + 1) + part + 1)[0] if codes.any() else part + 1
     return codes
 
 
-def _not_unique(keys: pd.DataFrame, codes: NDArray[np.intp], side: str, *, hint: str) -> ValidationError:
+def _integers(keys: pd.DataFrame) -> "NDArray[np.integer[Any]] | None":
+    """Return the keys if they are integers, the usual case; None if they are not, or if any is null."""
+    column = keys.iloc[:, 0]
+    if len(keys.columns) > 1 or not pd.api.types.is_integer_dtype(column.dtype) or column.hasnans:
+        return None
+    return column.to_numpy()
+
+
+def _is_ascending(keys: pd.DataFrame) -> bool:
+    """Tell whether each key is an integer above the one before it, so that none is there twice."""
+    integers = _integers(keys)
+    return integers is not None and bool((integers[1:] > integers[:-1]).all())
+
+
+def _check_unique(keys: pd.DataFrame, codes: NDArray[np.intp], side: str, *, hint: Callable[[], str]) -> None:
+    if not codes.size or np.bincount(codes).max() == 1:
+        return
     again = np.flatnonzero(pd.Series(codes).duplicated().to_numpy())
     repeated, first = np.unique(codes[again], return_index=True)
     examples = keys.iloc[again[np.sort(first)[:3]]]
     shown = [" + ".join(value_text(plain(value)) for value in row) for row in examples.itertuples(index=False)]
     more = [f"… {len(repeated) - 3:,} more"] if len(repeated) > 3 else []
     names = ", ".join(map(repr, keys.columns))
-    return ValidationError(
+    raise ValidationError(
         f"key {names} is not unique in {side}: {', '.join([*(shorten(text, 60) for text in shown), *more])}",
-        hint=hint,
+        hint=hint(),
     )
 
 

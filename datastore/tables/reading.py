@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["is_table", "read_table"]
+__all__ = ["is_table", "parse_table", "read_table", "table_bytes"]
 
 
 def is_table(key: str) -> bool:
@@ -40,12 +40,22 @@ def read_table(provider: Provider, key: str) -> "pd.DataFrame":
         UnsupportedType: Another extension.
         ValidationError: The bytes are not what the extension says.
     """
-    reader = _reader_of(key.lower())
-    if reader is None:
+    return parse_table(key, table_bytes(provider, key))
+
+
+def table_bytes(provider: Provider, key: str) -> bytes:
+    """Read the bytes of an object that `parse_table` will take, or raise `UnsupportedType` before anything is read."""
+    if not is_table(key):
         known = ", ".join([*_BINARY, *(f"{suffix}[.gz]" for suffix in _TEXT)])
         raise UnsupportedType(f"{key!r} is no table that can be compared by rows", hint=f"known: {known}")
     with provider.read(key) as stream:
-        data = stream.readall()
+        return stream.readall()
+
+
+def parse_table(key: str, data: bytes) -> "pd.DataFrame":
+    """Return the table that an object of a known extension holds, as `read_table` does."""
+    reader = _reader_of(key.lower())
+    assert reader is not None  # noqa: S101 - `table_bytes` has seen to it
     try:
         frame = reader(gzip.decompress(data) if key.lower().endswith(".gz") else data)
     except (
@@ -112,9 +122,9 @@ _NULLABLE: Final = {"boolean": "boolean", "floating": "Float64", "integer": "Int
 
 
 def _read_parquet(data: bytes) -> "pd.DataFrame":
-    import pandas as pd
+    from datastore.tables.columnwise import parquet_frame
 
-    return pd.read_parquet(io.BytesIO(data), dtype_backend="numpy_nullable")
+    return parquet_frame(data)
 
 
 def _read_arrow(data: bytes) -> "pd.DataFrame":

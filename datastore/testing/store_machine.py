@@ -5,6 +5,7 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,12 +13,13 @@ from typing import Any, TypeVar, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from datastore.embedded.compact import compact
 from datastore.embedded.repo import EmbeddedRepo
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import DatastoreError, MergeConflict
 from datastore.testing.repo_model import Landing, RepoModel, difference
 from datastore.testing.store_children import Child, Say, die_at
-from datastore.testing.store_scenarios import REPO, call
+from datastore.testing.store_scenarios import REPO
 from datastore.testing.versioning_tools import request, staged
 from datastore.values import CommitInfo, Link, ObjectInfo
 
@@ -38,10 +40,6 @@ _LOST = "lost"
 keys = st.sampled_from(_KEYS)
 bodies = st.sampled_from(sorted(_BODIES))
 numbers = st.integers(0, 50)
-
-
-def _has(verb: str) -> Callable[[object], bool]:
-    return lambda _: hasattr(EmbeddedStore, verb)
 
 
 def _bytes(repo: EmbeddedRepo, ref: str) -> dict[str, bytes]:
@@ -337,25 +335,22 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.landed(branch, made, self.model.commit(branch), op_id=op_id)
         self.model.put(branch, {key: second})
 
-    @precondition(_has("collect"))
     @rule()
     def collect(self) -> None:
-        call(self.store, "collect", grace=0)
+        self.store.collect(grace=timedelta(0))
         self.model.forget_unreachable()
 
-    @precondition(_has("compact"))
     @rule()
-    def compact(self) -> None:
-        call(self.store, "compact")
+    def rewrite_packs(self) -> None:
+        compact(self.repo.store, dead=0)
 
-    @precondition(_has("repair"))
     @rule()
     def lose_the_index_and_repair(self) -> None:
         """What is uncommitted was only there; all else comes back."""
         self.store.close()
         for file in self.path.glob("meta.db*"):
             file.unlink()
-        call(self.store, "repair")
+        self.store.repair()
         self.open_again()
         for branch in (*self.model.branches.values(), *(gone.branch for gone in self.model.deleted)):
             branch.view = dict(self.model.commits[branch.head].tree)
@@ -366,13 +361,12 @@ class StoreMachine(RuleBasedStateMachine):
             if kept[gone.name] < 0:
                 self.model.deleted.remove(gone)
 
-    @precondition(_has("backup"))
     @rule()
     def back_up_restore_and_use_that(self) -> None:
         number = f"{self.attempts}-{len(list(self.folder.iterdir()))}"
-        call(self.store, "backup", self.folder / f"backup-{number}")
+        self.store.backup(self.folder / f"backup-{number}")
         backup = EmbeddedStore(self.folder / f"backup-{number}")
-        call(backup, "restore", self.folder / f"restored-{number}")
+        backup.restore(self.folder / f"restored-{number}")
         backup.close()
         self.open_again(self.folder / f"restored-{number}")
 

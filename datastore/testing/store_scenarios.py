@@ -1,8 +1,9 @@
 """What the sweeps do to an embedded store: small stories of single steps, and the state that a store shows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REPO",
+    "SCENARIOS",
     "Place",
     "Scenario",
     "Step",
-    "call",
     "journal_is_behind",
-    "offered",
     "open_store",
     "request",
     "visible",
@@ -70,7 +70,6 @@ class Scenario(Struct, frozen=True, kw_only=True):
         steps: What is done, one after the other. Each can be done again after it failed.
         prepare: Makes the store that the story begins with.
         mend: What a user has to do after a crash; None says nothing at all, which is what it should say.
-        needs: Verbs of the store without which there is nothing to try.
         proof: Looks at what the finished story left elsewhere; raises if that is wrong.
     """
 
@@ -78,7 +77,6 @@ class Scenario(Struct, frozen=True, kw_only=True):
     steps: Sequence[Step]
     prepare: Do
     mend: Do | None = None
-    needs: Sequence[str] = ()
     proof: Do | None = None
 
 
@@ -90,12 +88,6 @@ def open_store(path: Path) -> EmbeddedStore:
 def request(message: str) -> CommitRequest:
     """Return a request that gives the same commit wherever it is made."""
     return CommitRequest(message=message, author="Ada", op_id=f"op: {message}")
-
-
-def call(store: EmbeddedStore, verb: str, *values: object, **options: object) -> object:
-    """Call a verb that this version of the store may not have yet; one that tells what it does, to its end."""
-    found = cast("Callable[..., object]", getattr(store, verb))(*values, **options)
-    return list(cast("Iterator[object]", found)) if isinstance(found, Iterator) else found
 
 
 # what a store shows
@@ -184,11 +176,15 @@ def _two_sides(store: EmbeddedStore, place: Place) -> None:
 
 
 def _garbage(store: EmbeddedStore, place: Place) -> None:
-    """Blobs, nodes and commits that nothing reaches, beside some that much reaches."""
+    """Blobs, nodes and commits that nothing reaches, beside some that much reaches; half of a pack, too."""
     _two_sides(store, place)
     repo = store.repo(REPO)
     for number in range(4):
         repo.at("main").put(f"gone/{number}", f"garbage {number}".encode())
+    _imported(store, place)
+    for number in range(2, _FILES):
+        repo.at("main").delete([f"in/{number}.bin"])
+    repo.commit("main", request("Of the pack a few"))
     repo.reset("main")
     store.create_repo("thrown-away")
     other = store.repo("thrown-away")
@@ -242,13 +238,13 @@ def _taken_over(repo: EmbeddedRepo) -> None:
 
 def _backed_up(store: EmbeddedStore, place: Place) -> None:
     """Into a new folder each time: what a broken backup left is the user's to look at."""
-    call(store, "backup", place.root / f"backup-{len(list(place.root.glob('backup-*')))}")
+    store.backup(place.root / f"backup-{len(list(place.root.glob('backup-*')))}")
 
 
 def _backup_is_whole(store: EmbeddedStore, place: Place) -> None:
     """The next run finishes what a broken one left, and the backup opens as a store that shows the same."""
     newest = max(place.root.glob("backup-*"), key=lambda path: path.name, default=place.root / "backup-0")
-    call(store, "backup", newest)
+    store.backup(newest)
     copy = open_store(newest)
     assert list(copy.check(deep=True)) == []
     assert visible(copy) == visible(store)
@@ -335,41 +331,22 @@ SCENARIOS: Sequence[Scenario] = (
         name="collect",
         prepare=_garbage,
         steps=[
-            Step("collect", lambda store, _: call(store, "collect", grace=0)),
+            Step("collect", lambda store, _: store.collect(grace=timedelta(0))),
             Step("put what was collected", _put("gone/again", b"garbage 1")),
             Step("commit", _COMMIT),
-            Step("collect again", lambda store, _: call(store, "collect", grace=0)),
+            Step("collect again", lambda store, _: store.collect(grace=timedelta(0))),
         ],
-        needs=("collect",),
-    ),
-    Scenario(
-        name="compact",
-        prepare=_two_sides,
-        steps=[
-            Step("import", _imported),
-            Step("compact", lambda store, _: call(store, "compact")),
-            Step("commit", _COMMIT),
-            Step("compact again", lambda store, _: call(store, "compact")),
-        ],
-        needs=("compact",),
     ),
     Scenario(
         name="repair",
         prepare=_without_index,
-        mend=lambda store, _: call(store, "repair"),
-        steps=[Step("repair", lambda store, _: call(store, "repair"))],
-        needs=("repair",),
+        mend=lambda store, _: store.repair(),
+        steps=[Step("repair", lambda store, _: store.repair())],
     ),
     Scenario(
         name="backup",
         prepare=_two_sides,
         steps=[Step("put", _put("a.txt", b"third")), Step("backup", _backed_up)],
-        needs=("backup",),
         proof=_backup_is_whole,
     ),
 )
-
-
-def offered() -> Sequence[Scenario]:
-    """Return the scenarios whose verbs this version of the store has."""
-    return [scenario for scenario in SCENARIOS if all(hasattr(EmbeddedStore, name) for name in scenario.needs)]

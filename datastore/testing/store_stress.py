@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from datastore.embedded.repo import EmbeddedRepo
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import HeadMoved, NothingToCommit, UncommittedChanges
 from datastore.testing.store_children import Child, Say
-from datastore.testing.store_scenarios import REPO, call
+from datastore.testing.store_scenarios import REPO
 from datastore.values import CommitInfo, CommitRequest
 
 __all__ = ["Outcome", "stress"]
@@ -169,8 +170,8 @@ class _Worker:
             self._acknowledge("main", lambda: repo.merge(self._mine, "main", _request(f"merge {name}")))
         if number % 7 == 0:
             self._aside(repo, name)
-        if number % 10 == self._me % 10 and hasattr(store, "collect"):
-            call(store, "collect", grace=0)
+        if number % 10 == self._me % 10:
+            store.collect(grace=timedelta(0))
             self._say("collect")
 
     def _put(self, repo: EmbeddedRepo, branch: str, key: str) -> None:

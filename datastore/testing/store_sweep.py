@@ -30,10 +30,10 @@ from datastore.errors import DatastoreError
 from datastore.testing.store_children import Child, Say
 from datastore.testing.store_scenarios import (
     REPO,
+    SCENARIOS,
     Place,
     Scenario,
     journal_is_behind,
-    offered,
     open_store,
     request,
     visible,
@@ -387,7 +387,7 @@ def _end(tracer: "subprocess.Popen[str]") -> None:
 
 def main() -> None:
     """Sweep the stories that are named, or all."""
-    stories = {scenario.name: scenario for scenario in offered()}
+    stories = {scenario.name: scenario for scenario in SCENARIOS}
     parser = argparse.ArgumentParser(prog="python -m datastore.testing.store_sweep", description=__doc__)
     parser.add_argument("--scenario", action="append", choices=sorted(stories), help="this one only; may be repeated")
     parser.add_argument("--fault", action="append", choices=get_args(Fault), help="this one only; may be repeated")

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import subprocess
+from datetime import timedelta
 
 import pytest
 
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import Unavailable
-from datastore.testing.store_scenarios import call
 from datastore.testing.versioning_tools import contents, request, save, staged
 
 SIZE = 6 << 20
@@ -96,7 +96,7 @@ def test_collect_runs_on_a_full_disk(small_disk):
     fill(repo, size=300_000)
     repo.reset("main")
     fill_to_the_last_block(small_disk)
-    call(store, "collect", grace=0)
+    store.collect(grace=timedelta(0))
     repo.at("main").put("after.txt", bytes(300_000))
     repo.commit("main", request("After"))
     assert sorted(contents(repo.at("main@"))) == ["a.txt", "after.txt"]
@@ -115,7 +115,7 @@ def test_collect_in_a_new_process_finds_its_ballast_on_a_full_disk(small_disk):
     store = EmbeddedStore(small_disk / "store")
     with pytest.raises(Unavailable, match="is full"):
         store.repo("garments")
-    call(store, "collect", grace=0)
+    store.collect(grace=timedelta(0))
     repo = store.repo("garments")
     repo.at("main").put("after.txt", bytes(300_000))
     repo.commit("main", request("After"))

@@ -41,7 +41,7 @@ def test_a_decision_leads_to_what_was_wanted(committed, row, is_staged, wanted):
 @given(trees, edits)
 def test_the_overlay_is_a_dictionary_update(committed, staged):
     expected = {key: entry for key, entry in {**committed, **staged}.items() if entry is not None}
-    seen = list(overlay(iter(sorted(committed.items())), dict(sorted(staged.items()))))
+    seen = list(overlay(sorted(committed.items()), sorted(staged.items())))
     assert seen == sorted(expected.items())
 
 
@@ -53,7 +53,7 @@ def test_the_overlay_reads_no_further_than_it_is_asked():
             taken.append(number)
             yield f"{number:03}", Entry(bytes(32), 1, 1, "t")
 
-    steps = overlay(committed(), {"000x": None, "500": None})
+    steps = overlay(committed(), [("000x", None), ("500", None)])
     assert [next(steps)[0] for _ in range(3)] == ["000", "001", "002"]
     assert len(taken) < 6
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from datastore.testing.store_scenarios import offered
+from datastore.testing.store_scenarios import SCENARIOS
 from datastore.testing.store_sweep import missing, sweep
 
 pytestmark = [
@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 ALL = os.environ.get("DATASTORE_SWEEP") == "all"
-STORIES = {scenario.name: scenario for scenario in offered()}
+STORIES = {scenario.name: scenario for scenario in SCENARIOS}
 POINTS = {"kill": 6, "ENOSPC": 3, "EIO": 3}
 """Of each story; spread over its length."""
 

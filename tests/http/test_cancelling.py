@@ -192,8 +192,9 @@ def test_a_bulk_that_is_forgotten_is_cancelled(stuck, engine):
         assert engine.send(get(f"{stuck.endpoint}/quick")).body == b"quick"
     gc.collect()
     assert engine.send(get(f"{stuck.endpoint}/quick")).body == b"quick"
-    stuck.wait_for(lambda: stuck.open_connections <= 7)  # of 25, as many as were open at the same time
-    assert stuck.open_connections <= 7
+    # Of 25, as many as were open at the same time: where the machine is busy, those of two bulks.
+    stuck.wait_for(lambda: stuck.open_connections <= 12)
+    assert stuck.open_connections <= 12
 
 
 def test_requests_that_wait_for_a_place_are_cancelled_too(serve):
