@@ -1,11 +1,11 @@
-"""`python -m benchmarks s3|lakefs|embedded|local`: each client in fresh processes; tables go into the page."""
+"""`python -m benchmarks s3|lakefs|embedded|local|stream`: each client in fresh processes; tables go into the page."""
 
 import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import embedded, local, remote
+from benchmarks import embedded, local, remote, streams
 from benchmarks.page import replaced
 
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -27,6 +27,8 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
         return embedded.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "local":
         return local.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
+    if arguments.section == "stream":
+        return streams.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     return remote.tables(
         arguments.section,
         folder,
@@ -41,7 +43,13 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     sections = parser.add_subparsers(dest="section", required=True)
-    for name, module in (("s3", remote), ("lakefs", remote), ("embedded", embedded), ("local", local)):
+    for name, module in (
+        ("s3", remote),
+        ("lakefs", remote),
+        ("embedded", embedded),
+        ("local", local),
+        ("stream", streams),
+    ):
         section = sections.add_parser(name, help=module.__doc__)
         section.add_argument("--tasks", nargs="+", choices=list(module.TASKS), default=list(module.TASKS))
         section.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")

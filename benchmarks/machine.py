@@ -19,6 +19,7 @@ _DISTRIBUTIONS = {
     "with_curl": "pycurl",
     "with_dvc": "dvc",
     "with_fsspec_local": "fsspec",
+    "with_hf": "datasets",
     "with_lakefs_spec": "lakefs-spec",
     "with_obstore": "obstore",
     "with_oxen": "oxenai",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         repos,
         resolve,
         resolving,
+        stream,
         sync,
         url,
     )
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from datastore.mounted import Mount
     from datastore.pushing import Exchange
     from datastore.repository import Branch, Repo
+    from datastore.streaming.stream import Stream
     from datastore.tables import TableDiff
     from datastore.transactions import Transaction
     from datastore.urls import DatasetURL
@@ -93,6 +95,7 @@ __all__ = [
     "ObjectInfo",
     "Repo",
     "SecurityError",
+    "Stream",
     "TableDiff",
     "TooLarge",
     "Transaction",
@@ -114,6 +117,7 @@ __all__ = [
     "repos",
     "resolve",
     "resolving",
+    "stream",
     "sync",
     "url",
 ]
@@ -132,6 +136,7 @@ _HOMES = {
         "repos",
         "resolve",
         "resolving",
+        "stream",
         "sync",
         "url",
     ),
@@ -140,6 +145,7 @@ _HOMES = {
     "datastore.mounted": ("Mount",),
     "datastore.pushing": ("Exchange",),
     "datastore.repository": ("Branch", "Repo"),
+    "datastore.streaming.stream": ("Stream",),
     "datastore.tables": ("TableDiff",),
     "datastore.transactions": ("Transaction",),
     "datastore.urls": ("DatasetURL",),

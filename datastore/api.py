@@ -1,7 +1,7 @@
 """The functions of `import datastore as ds`: the process's own namespace, by name."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from datastore import pushing, resolution, syncing
 from datastore.caching import cache
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from datastore.cachestore.contents import Linking
     from datastore.fs.system import DatastoreFileSystem
+    from datastore.streaming.assembling import As, Decode
+    from datastore.streaming.planning import FormatName
+    from datastore.streaming.stream import Stream
 
 __all__ = [
     "cache",
@@ -33,6 +36,7 @@ __all__ = [
     "repos",
     "resolve",
     "resolving",
+    "stream",
     "sync",
     "url",
 ]
@@ -253,6 +257,68 @@ def resolving(
     return resolution.resolving(
         current(), url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
     )
+
+
+def stream(
+    url: "str | os.PathLike[str]",
+    *,
+    columns: Sequence[str] | None = None,
+    shuffle: int | None = None,
+    batch_size: int = 64,
+    epochs: int = 1,
+    format: "FormatName | None" = None,  # noqa: A002 - the word that people look for
+    as_: "As | None" = None,
+    decode: "Decode | Literal['pil'] | None" = None,
+    window: int = 256 << 20,
+    drop_last: bool = False,
+    rank: int | None = None,
+    world_size: int | None = None,
+) -> "Stream":
+    """Return the batches of some data for training: of one commit, in an order that can be gone on with anywhere.
+
+    The order is a function of commit, seed and epoch, whatever the number of ranks and workers; each row comes once per
+    epoch. The ref is resolved here, once.
+
+    >>> import pandas as pd
+    >>> import datastore as ds
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> pd.DataFrame({"x": range(100)}).to_parquet(main / "train/0.parquet")
+    >>> _ = main.commit("Rows")
+    >>> [len(batch["x"]) for batch in ds.stream(main / "train/", shuffle=17, batch_size=40)]
+    [40, 40, 20]
+
+    Args:
+        url: An object, or a prefix with objects of one format. On a branch nothing under it may be uncommitted.
+        columns: Those of tables, in the order wanted, or the suffixes of tar members; all if not given.
+        shuffle: Seed; None leaves rows in the order of keys.
+        batch_size: Rows of a batch, on this rank. The last batch of an epoch may have fewer.
+        epochs: How often each row comes.
+        format: Goes by the names if not given; if it is, objects with other names are left out.
+        as_: Tables as `numpy` (dicts of arrays, the default), `arrow` or `rows`. Files and tar members are always rows.
+        decode: For files and tar members: "pil" makes images; or functions by suffix.
+        window: Bytes that are held, over all workers of one stream, and shuffled together.
+        drop_last: Whether a smaller last batch of an epoch is left out, and what would give some ranks a batch more.
+        rank: Which of several processes this is; torch.distributed, torchrun or srun tell if not given.
+        world_size: Of how many.
+
+    Raises:
+        UncommittedChanges: The branch has some under the URL; names them.
+        ValidationError: Several ranks and a ref that moves; objects of several formats; no such column.
+        NotFound: No rows.
+    """
+    from datastore.streaming.making import Settings, make_stream
+
+    settings = Settings(
+        columns=columns if isinstance(columns, str | None) else tuple(columns),
+        seed=shuffle,
+        batch_size=batch_size,
+        epochs=epochs,
+        window=window,
+        drop_last=drop_last,
+        as_=as_,
+        decode=decode,
+    )
+    return make_stream(current(), url, settings, format=format, rank=rank, world_size=world_size)
 
 
 def _folder(key: str) -> str:

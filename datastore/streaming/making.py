@@ -1,0 +1,91 @@
+"""Makes streams: one commit for all ranks, then the plan."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from datastore.errors import DatastoreError, IntegrityError, ValidationError
+from datastore.namespace import Namespace
+from datastore.streaming.planning import FormatName, Plan, make_plan
+from datastore.streaming.ranks import distributed, rank_of
+from datastore.streaming.source import Source, is_moving, pinned
+from datastore.streaming.stream import Settings, Stream
+from datastore.urls import DatasetURL
+
+__all__ = ["Settings", "make_stream"]
+
+
+def make_stream(
+    namespace: Namespace,
+    target: "str | os.PathLike[str]",
+    settings: Settings,
+    *,
+    format: FormatName | None,  # noqa: A002 - the word of `ds.stream`
+    rank: int | None,
+    world_size: int | None,
+) -> Stream:
+    """Return the stream of what a URL names now; see `ds.stream`."""
+    settings.check()
+    torch = distributed()
+    mine = rank_of(os.environ, rank=rank, world_size=world_size, torch=torch)
+    # Somebody who says world_size=1 may be alone in making this stream: nobody else would take part in a broadcast.
+    shared = torch is not None and torch.get_world_size() > 1
+    url = namespace.url(target)
+    found = namespace.target(url)
+    versioned = found.versioned is not None
+    moving = mine.of > 1 and is_moving(found)
+    if moving and not shared:
+        raise _refused(url, versioned=versioned)
+
+    def pin() -> DatasetURL:
+        return pinned(namespace, url)
+
+    at = _from_first(torch, pin) if moving and versioned else pin()
+
+    def plan() -> Plan:
+        return make_plan(Source(namespace, at), name=format, columns=settings.columns)
+
+    return Stream(_same_plan(torch, plan) if moving and not versioned else plan(), settings, mine)
+
+
+def _refused(url: DatasetURL, *, versioned: bool) -> ValidationError:
+    if versioned:
+        return ValidationError(
+            f"{url} may name another commit for each rank",
+            hint="name a commit or tag, or initialise torch.distributed first",
+        )
+    return ValidationError(
+        f"{url} has no versions: each rank might see other objects", hint="initialise torch.distributed first"
+    )
+
+
+def _same_plan(torch: Any, plan: Callable[[], Plan]) -> Plan:
+    made: list[Plan] = []
+
+    def first() -> str:
+        made.append(plan())
+        return made[0].data
+
+    digest = _from_first(torch, first)
+    mine = made[0] if made else plan()
+    if mine.data != digest:
+        raise IntegrityError(
+            f"{mine.source.url} does not show the same objects here as to rank 0",
+            hint="make the stream once writers are done",
+        )
+    return mine
+
+
+def _from_first(torch: Any, call: Callable[[], Any]) -> Any:
+    """Return what a call gives on rank 0, everywhere; it fails everywhere, too, so that nobody waits for ever."""
+    box: list[Any] = [None, None]
+    if torch.get_rank() == 0:
+        try:
+            box = [call(), None]
+        except DatastoreError as error:
+            box = [None, error]
+    torch.broadcast_object_list(box, src=0)
+    result, error = box
+    if error is not None:
+        raise error
+    return result
