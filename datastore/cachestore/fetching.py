@@ -76,11 +76,8 @@ def fetch_small(folder: CacheFolder, contents: Contents, provider: Provider, inf
     part = folder.scratch()
     try:
         with disk_trouble(folder.root):
-            fd = folder.open_new(part)
-            try:
-                os.write(fd, data)
-            finally:
-                os.close(fd)
+            with open(folder.open_new(part), "wb") as file:
+                file.write(data)
         contents.publish(part, digest, info.size)
     finally:
         unlink(part)
