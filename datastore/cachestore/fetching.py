@@ -75,9 +75,8 @@ def fetch_small(folder: CacheFolder, contents: Contents, provider: Provider, inf
         raise IntegrityError(f"object {info.key!r} has other bytes than its store says", hint="run `datastore check`")
     part = folder.scratch()
     try:
-        with disk_trouble(folder.root):
-            with open(folder.open_new(part), "wb") as file:
-                file.write(data)
+        with disk_trouble(folder.root), os.fdopen(folder.open_new(part), "wb") as file:
+            file.write(data)
         contents.publish(part, digest, info.size)
     finally:
         unlink(part)

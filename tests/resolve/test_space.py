@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import subprocess
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import datastore as ds
+from datastore.cachestore.layout import CacheFolder
+from datastore.cachestore.leases import Leases
 from datastore.cachestore.store import CacheStore
 from datastore.errors import Unavailable
 from datastore.namespace import current, reset_current
@@ -291,7 +294,7 @@ def test_02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, p
         assert ds.cache.verify() == []
         assert tree(ds.resolve(main / "d/")) == {"a.bin": b"x" * 100, "b.bin": b"y" * 100}
         assert leaks(place / "cache") == []
-        store_of(current()).leases._for_good.clear()
+        store_of(current()).leases._declared.clear()
         for kept in (place / "cache" / "leases").glob("*/*"):
             kept.unlink()
         ds.cache.prune(timedelta(0))
@@ -320,7 +323,7 @@ def test_a_group_shares_a_cache_whatever_the_umask_of_its_members(main, place, m
             store = store_of(current())
             digest = make(store, uid)
             say(str(digest))
-            store.leases._begin()
+            store.leases._mine()
             say(str(ds.cache.info().entries))
 
         return work
@@ -342,3 +345,24 @@ def test_a_group_shares_a_cache_whatever_the_umask_of_its_members(main, place, m
     assert (first[1], second[1]) == (0, 0), (first, second)
     assert first[0][0] == second[0][0]
     assert second[0][1] == "3"
+
+
+def test_threads_that_begin_at_once_say_in_one_place_what_they_use(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    for turn in range(20):
+        cache = tmp_path / str(turn)
+        leases = Leases(CacheFolder(cache))
+        start = threading.Barrier(8)
+
+        def use(number, leases=leases, start=start):
+            start.wait()
+            for _ in range(20):
+                with leases.taken("files-a"):
+                    assert "files-a" in leases.used()
+            leases.take(f"files-{number % 2}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(use, range(8)))
+        assert leases.used() == {"files-0", "files-1"}
+        assert len(list((cache / "leases").iterdir())) == 1
