@@ -56,7 +56,7 @@ def place(tmp_path, monkeypatch, minio):
     reset_current()
 
 
-def test_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
+def test_s35_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
     source = tmp_path / "piece"
     source.write_bytes(os.urandom(1 << 20))
     child = subprocess.Popen(

@@ -123,7 +123,7 @@ def test_a_block_is_over_and_the_room_is_free(main):
     assert ds.cache.trim(0) == 0  # this process has it still
 
 
-def test_27_clocks_do_not_end_leases(main, monkeypatch):
+def test_s27_clocks_do_not_end_leases(main, monkeypatch):
     put(main, 1)
     path = ds.resolve(main / "0.bin")
     now = time.time
@@ -135,7 +135,7 @@ def test_27_clocks_do_not_end_leases(main, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [20 if os.environ.get("DATASTORE_STRESS") else 3])
-def test_12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, seconds):
+def test_s12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, seconds):
     bodies = put(main, 4, size=100_000)
     main.objects.put_many([(f"d/{n}", b"%d" % n * 50, None) for n in range(20)])
     folder = {f"{n}": b"%d" % n * 50 for n in range(20)}
@@ -238,7 +238,7 @@ def small_disk(place, monkeypatch):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
+def test_s21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
     main = ds.create_repo("garments").branch("main")
     bodies = put(main, 6, size=4 * MIB)
     used_in_turn(main, bodies)  # six do not fit: what is not in use makes room
@@ -256,7 +256,7 @@ def test_21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
     assert ds.resolve(main / "0.bin").read_bytes() == bodies["0.bin"]
 
 
-def test_21_a_download_larger_than_the_disk_is_refused_before_a_byte_is_asked_for(small_disk, cloud_on):
+def test_s21_a_download_larger_than_the_disk_is_refused_before_a_byte_is_asked_for(small_disk, cloud_on):
     cloud_on.objects.put("bucket", "a.bin", bytes(30 * MIB))
     with pytest.raises(Unavailable, match="no room"):
         ds.resolve("ds://cloud/a.bin")
@@ -270,7 +270,7 @@ def cloud_on(small_disk, request):
 
 
 @pytest.mark.parametrize("call", ["chmod", "replace", "link", "mkdir"])
-def test_02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, place, call):
+def test_s02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, place, call):
     main.objects.put("d/a.bin", b"x" * 100)
     main.objects.put("d/b.bin", b"y" * 100)
     original = getattr(os, call)

@@ -53,7 +53,7 @@ def test_a_head_finds_out_about_the_clock_although_it_has_no_body(server):
     assert mount(server).head("a.txt").size == 4
 
 
-def test_keys_that_have_ended_are_renewed_in_the_middle(server, tmp_path):
+def test_s34_keys_that_have_ended_are_renewed_in_the_middle(server, tmp_path):
     (tmp_path / ".aws").mkdir()
     file = tmp_path / ".aws" / "credentials"
     line = "[default]\naws_access_key_id={}\naws_secret_access_key=w\naws_session_token=t\n"
