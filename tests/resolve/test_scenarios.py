@@ -1,9 +1,11 @@
 """What else can happen to those who resolve: the numbers are those of the table in docs/guarantees.md."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -16,6 +18,7 @@ from datastore.cachestore.views import Views
 from datastore.http import engine as http_engine
 from datastore.http.retry import Policy
 from datastore.namespace import current
+from datastore.resolution import store_of
 from datastore.testing import servers
 from datastore.testing.scripted_s3 import Swapped, refused
 from datastore.testing.store_children import Child
@@ -23,7 +26,8 @@ from datastore.values import digest_of
 from tests.resolve.helpers import MIB, PROCESSES, census, config_of, gets, leaks, lockless, together, tree
 from tests.resolve.test_wire import published
 
-SIZE = (200 if os.environ.get("DATASTORE_STRESS") else 20) * MIB
+STRESS = bool(os.environ.get("DATASTORE_STRESS"))
+SIZE = (200 if STRESS else 20) * MIB
 PARTS = -(-SIZE // (8 * MIB))
 BODY = os.urandom(20 * MIB)
 
@@ -106,7 +110,102 @@ def census_of_a_clean_run(place, monkeypatch, url):
     return census(place / "other")
 
 
-@pytest.mark.parametrize("fault", [refused(503, "SlowDown"), refused(429, "TooManyRequests", headers={"retry-after": "0"})])
+@pytest.mark.parametrize("seconds", [60 if STRESS else 4])
+def test_s25_resolvers_and_evictors_that_are_killed_at_random_leave_nothing_to_repair(cloud, place, seconds):
+    bodies = {f"{n}.bin": os.urandom(50_000 * n) for n in range(1, 8)}
+    for name, body in bodies.items():
+        cloud.objects.put("bucket", f"d/{name}", body)
+
+    def work(say):
+        while True:
+            with ds.resolving("ds://cloud/d/") as folder:
+                assert tree(folder) == bodies
+            with ds.resolving("ds://cloud/d/7.bin") as path:
+                assert path.read_bytes() == bodies["7.bin"]
+
+    def evict(say):
+        while True:
+            ds.cache.trim(300_000)
+
+    chance, end, killed = random.Random(25), time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        children = [Child(work), Child(work), Child(work), Child(evict)]
+        for child in children:
+            time.sleep(chance.uniform(0.01, 0.15))
+            child.kill()
+        ended = [child.lines() for child in children]
+        assert ended == [([], -signal.SIGKILL)] * 4
+        killed += 4
+        assert ds.cache.verify() == []
+    assert killed >= 12
+    with ds.resolving("ds://cloud/d/") as folder:
+        assert tree(folder) == bodies
+    ds.cache.trim(0)
+    assert (leaks(place / "cache"), ds.cache.info().size) == ([], 0)
+
+
+def test_s26_a_process_that_is_suspended_while_others_evict_reads_on_when_it_wakes(cloud):
+    cloud.objects.put("bucket", "a.bin", BODY)
+
+    def work(say):
+        path = ds.resolve("ds://cloud/a.bin")
+        say("has it")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        say(digest_of(path.read_bytes()))
+
+    child = Child(work)
+    assert child.next_line() == "has it"
+    os.waitpid(child.pid, os.WUNTRACED)
+    assert ds.cache.trim(0) == 0
+    os.kill(child.pid, signal.SIGCONT)
+    assert child.lines() == ([digest_of(BODY)], 0)
+    assert ds.cache.trim(0) == len(BODY)
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+HARM = {
+    "flipped at the beginning": lambda data: flipped(data, 0),
+    "flipped in the middle": lambda data: flipped(data, len(data) // 2),
+    "flipped at the end": lambda data: flipped(data, len(data) - 1),
+    "half of it": lambda data: data[: len(data) // 2],
+    "nothing": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("kind", ["objects", "files", "trees", "aliases", "urls"])
+def test_s32_whatever_becomes_of_the_files_of_the_cache_the_bytes_are_right(cloud, main, place, kind, harm):
+    bodies = {"a.bin": b"first" * 1000, "b.bin": b"other" * 1000}
+    for name, body in bodies.items():
+        cloud.objects.put("bucket", f"d/{name}", body)
+        main.objects.put(f"d/{name}", body)
+    roots = ["ds://cloud/", f"ds://garments@{main.commit('Two').id}/"]
+
+    def right():
+        for root in roots:
+            assert ds.resolve(f"{root}d/a.bin").read_bytes() == bodies["a.bin"]
+            assert tree(ds.resolve(f"{root}d/")) == bodies
+
+    right()
+    harmed = [path for path in (place / "cache" / kind).rglob("*") if path.is_file()]
+    assert harmed
+    for path in harmed:
+        data = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(HARM[harm](data))
+    store_of(current()).views._manifests.clear()  # as in a new process
+    right()
+    ds.cache.verify()
+    right()
+
+
+@pytest.mark.parametrize(
+    "fault", [refused(503, "SlowDown"), refused(429, "TooManyRequests", headers={"retry-after": "0"})]
+)
 def test_s33_a_server_that_asks_for_patience_five_times_gets_it_and_each_part_comes_once(cloud, quick, place, fault):
     cloud.objects.put("bucket", "a.bin", BODY)
     cloud.on("GET", ".*", fault, times=5)
@@ -175,7 +274,9 @@ def read(*urls, **environment):
 @pytest.mark.parametrize("own_server", ["versitygw", "lakefs"], indirect=True)
 def test_offline_with_the_servers_stopped_what_was_resolved_is_read_and_what_was_not_is_named(own_server):
     server, root = own_server
-    ds.filesystem().pipe({f"{root}d/{n}.bin": b"%d" % n for n in range(5)} | {f"{root}a.bin": b"a", f"{root}b.bin": b"b"})
+    ds.filesystem().pipe(
+        {f"{root}d/{n}.bin": b"%d" % n for n in range(5)} | {f"{root}a.bin": b"a", f"{root}b.bin": b"b"}
+    )
     urls = [f"{root}a.bin", f"{root}d/"]
     fixed = []
     if ds.url(root).ref:

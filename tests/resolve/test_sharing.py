@@ -183,7 +183,7 @@ def test_verify_finds_what_a_stamp_does_not_show(main):
     assert ds.cache.verify() == []
 
 
-def test_after_another_boot_files_are_hashed_once_more_before_they_are_believed(main, monkeypatch):
+def test_s24_after_another_boot_files_are_hashed_once_more_before_they_are_believed(main, monkeypatch):
     from datastore.cachestore import stamps
 
     main.objects.put("a.bin", b"x" * 100)
