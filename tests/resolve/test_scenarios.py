@@ -15,8 +15,6 @@ from datastore.cachestore.layout import CacheFolder
 from datastore.cachestore.records import Records
 from datastore.cachestore.store import CacheStore
 from datastore.cachestore.views import Views
-from datastore.http import engine as http_engine
-from datastore.http.retry import Policy
 from datastore.namespace import current
 from datastore.resolution import store_of
 from datastore.testing import servers
@@ -30,15 +28,6 @@ STRESS = bool(os.environ.get("DATASTORE_STRESS"))
 SIZE = (200 if STRESS else 20) * MIB
 PARTS = -(-SIZE // (8 * MIB))
 BODY = os.urandom(20 * MIB)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Let the engine try as often as ever, without waiting in between."""
-    engine = http_engine.Engine(policy=Policy(base=0.001, cap=0.01))
-    monkeypatch.setattr(http_engine, "_PROCESS", [engine])
-    yield engine
-    engine.close()
 
 
 def test_twelve_processes_make_one_download_as_the_server_counts_it(cloud, place):
