@@ -20,7 +20,6 @@ from datastore.errors import AlreadyExists, Forbidden, HeadMoved, NotFound, Unsu
 from datastore.fs.paths import IsPrefix
 from datastore.fs.system import DatastoreFileSystem
 from datastore.namespace import current
-from datastore.provider import SupportsMultipart
 from datastore.values import DeleteFailure
 from tests.filesystem.helpers import Wrapper
 
@@ -88,9 +87,8 @@ def test_s15_an_error_ctrl_c_or_a_forgotten_writer_leaves_the_target_and_no_uplo
             f.write(bytes(size))
             raise error
     assert fs.cat_file(path) == b"old"
-    provider = current().target(f"ds://{path}").provider
-    if isinstance(provider, SupportsMultipart):
-        assert list(provider.uploads("new.bin")) == []
+    if base == "gate":  # lakeFS does not tell; tests/providers/lakefs asks its storage
+        assert current().target(f"ds://{path}").provider.uploads("new.bin") == []
 
 
 def test_a_writer_that_is_only_dropped_publishes_nothing(fs, memory_path, caplog):

@@ -93,6 +93,7 @@ def test_an_interpreter_ends_with_an_iterator_that_is_half_read(url):
     assert finish(start("abandon", url)) == ("over\n", "", 0)
 
 
+@pytest.mark.slow
 def test_after_sigterm_then_sigkill_then_an_empty_disk_it_goes_on_from_a_small_state(url, tmp_path, home):
     whole = [data.numbers(batch) for batch in ds.stream(url, **OPTIONS)]
     seen, state = [], tmp_path / "checkpoint.json"
