@@ -14,7 +14,11 @@ from datastore.testing import servers
 
 __all__ = ["TASKS", "tables"]
 
-_WARM = {"warm_one": "one object of 10 KB", "warm_many": "a folder of 10,000 × 10 KB"}
+_WARM = {
+    "warm_one": "one object of 10 KB",
+    "warm_others": "another object each time",
+    "warm_many": "a folder of 10,000 × 10 KB",
+}
 _COLD = {"cold_big": "1 GiB from S3 into an empty cache", "cold_many": "2,000 × 10 KB from S3 into an empty cache"}
 TASKS = _WARM | _COLD
 _WARM_CLIENTS = ("ours_resolve", "with_hf_hub", "with_pooch", "with_simplecache", "with_dvc_checkout")

@@ -17,7 +17,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import fsspec
-import pandas as pd
 
 import datastore as ds
 
@@ -53,6 +52,8 @@ def picture(index: int) -> bytes:
 
 def make_data(root: str) -> None:
     """Write pictures and rows; commit them, if this is a place with versions."""
+    import pandas as pd  # here, because spawned workers import this file
+
     fs = ds.filesystem()
     fs.pipe({f"{root}pictures/{index:04}.png": picture(index) for index in range(PICTURES)})
     rows = pd.DataFrame({"n": range(ROWS), "label": [n % 10 for n in range(ROWS)]})

@@ -6,6 +6,7 @@ short time until it is gone and makes it anew.
 """
 
 import atexit
+import errno
 import os
 import secrets
 import shutil
@@ -75,14 +76,21 @@ class Leases:
             atexit.register(_end, self._mine, self._process)
 
     def _declare(self, entry: str) -> None:
-        path = os.path.join(self._mine, entry)  # noqa: PTH118
+        try:
+            self._write(os.path.join(self._mine, entry))  # noqa: PTH118
+        except OSError as error:
+            if getattr(error.__cause__ or error, "errno", None) != errno.EROFS:
+                raise
+            return  # a cache that was made for this machine and is only read: nobody removes anything from it
+        self._wait_for_remover(entry)
+
+    def _write(self, path: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         try:
             os.close(os.open(path, flags, 0o644))
         except FileNotFoundError:
             self._folder.make(self._mine)
             os.close(os.open(path, flags, 0o644))
-        self._wait_for_remover(entry)
 
     def _wait_for_remover(self, entry: str) -> None:
         path = self._folder.place("doomed", entry)

@@ -151,6 +151,30 @@ def test_s26_a_process_that_is_suspended_while_others_evict_reads_on_when_it_wak
     assert ds.cache.trim(0) == len(BODY)
 
 
+def test_s40_files_that_windows_keeps_because_they_are_open_go_the_next_time(main, monkeypatch):
+    main.objects.put_many([(f"d/{n}", b"%d" % n * 1000, None) for n in range(10)])
+    main.objects.put("a.bin", b"a" * 1000)
+    with ds.resolving(main / "d/") as folder, ds.resolving(main / "a.bin") as path:
+        held = {str(folder / "3"), str(path)}
+    unlink = os.unlink
+
+    def refuses(name, **options):
+        if os.fspath(name) in held:
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        unlink(name, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuses)
+        ds.cache.trim(0)
+        assert path.read_bytes() == b"a" * 1000
+        assert tree(ds.resolve(main / "d/")) == {f"{n}": b"%d" % n * 1000 for n in range(10)}
+    store_of(current()).leases._for_good.clear()
+    for lease in (ds.cache.path / "leases").glob("*/*"):
+        lease.unlink()
+    ds.cache.trim(0)
+    assert ds.cache.info().size == 0
+
+
 def flipped(data, at):
     return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import time
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 
 import datastore as ds
 from datastore.cachestore.store import CacheStore
-from datastore.errors import Unavailable
+from datastore.errors import Forbidden, Unavailable
 from datastore.namespace import current, reset_current
 from datastore.resolution import store_of
 from datastore.testing.store_children import Child
@@ -267,6 +268,38 @@ def test_s21_a_download_larger_than_the_disk_is_refused_before_a_byte_is_asked_f
 @pytest.fixture
 def cloud_on(small_disk, request):
     return request.getfixturevalue("cloud")
+
+
+def test_s30_a_cache_on_a_disk_that_is_only_read_gives_what_it_has_and_writes_nothing(small_disk, cloud_on):
+    main = ds.create_repo("garments").branch("main")
+    bodies = put(main, 2, size=MIB) | {"d/c.bin": b"c"}
+    main.objects.put("d/c.bin", b"c")
+    commit = main.commit("Two").id
+    cloud_on.objects.put("bucket", "a.bin", b"cloud")
+    cloud_on.objects.put("bucket", "b.bin", b"not resolved")
+    roots = [f"ds://garments@{commit}", "ds://garments@main"]
+    urls = [f"{root}/{key}" for root in roots for key in ("0.bin", "1.bin", "d/")] + ["ds://cloud/a.bin"]
+
+    def work(say):
+        for url in urls:
+            path = ds.resolve(url)
+            say(str(path))
+            assert path.is_dir() or path.read_bytes() in {*bodies.values(), b"cloud"}
+        with ds.resolving("ds://cloud/a.bin"), pytest.raises(Forbidden, match="Read-only"):
+            ds.resolve("ds://cloud/b.bin")
+
+    def before(say):
+        for url in urls:
+            say(str(ds.resolve(url)))
+
+    first, _ = Child(before).lines()
+    assert len(first) == len(urls)
+    shutil.rmtree(small_disk / "cache" / "leases")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    try:
+        assert Child(work).lines() == (first, 0)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
 
 
 @pytest.mark.parametrize("call", ["chmod", "replace", "link", "mkdir"])
