@@ -12,7 +12,7 @@ from datastore.cachestore.partial import PART, Partial
 from datastore.cachestore.stamps import digest_of_file
 from datastore.calls import FileSlice
 from datastore.durable import reflink
-from datastore.errors import DatastoreError, IntegrityError
+from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.provider import Provider, SupportsRequests
 from datastore.transfer import read_chunks
 from datastore.values import ByteRange, Digest, ObjectInfo, digest_of
@@ -56,7 +56,7 @@ def fetch_object(folder: CacheFolder, contents: Contents, provider: Provider, in
             partial.finish()
             digest = checked_digest(partial.path, info)
             contents.publish(partial.path, digest, info.size)
-    except IntegrityError:
+    except (HeadMoved, IntegrityError):  # nobody can go on with either
         partial.discard()
         raise
     except BaseException:

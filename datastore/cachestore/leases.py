@@ -6,6 +6,7 @@ short time until it is gone and makes it anew.
 """
 
 import atexit
+import errno
 import os
 import secrets
 import shutil
@@ -99,6 +100,13 @@ class Leases:
         return found
 
     def _declare(self, mine: _Declared, name: str) -> None:
+        try:
+            self._write(mine, name)
+        except OSError as error:  # a cache that was made for this machine and is only read: nobody removes from it
+            if getattr(error.__cause__ or error, "errno", None) != errno.EROFS:
+                raise
+
+    def _write(self, mine: _Declared, name: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         try:
             os.close(os.open(mine.path(name), flags, 0o644))
