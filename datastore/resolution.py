@@ -16,9 +16,11 @@ from datastore.cachestore.portable import portable_name, portable_names
 from datastore.cachestore.records import Record, name_of
 from datastore.cachestore.store import CacheStore, Take, Wanted
 from datastore.errors import DatastoreError, HeadMoved, InvalidURL, NotCached, NotFound, ValidationError
+from datastore.moving import hold
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests, SupportsVersioning
+from datastore.ranks import distributed, rank_of
 from datastore.urls import Location, parse_location
 
 if TYPE_CHECKING:
@@ -163,6 +165,8 @@ def _request(
     location = parse_location(target, nested=target.nested)
     if not location.mount:
         raise InvalidURL(f"{str(target)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
+    if location.ref is None or not is_commit_id(location.ref):
+        location = hold(namespace, target, ranks=rank_of(os.environ, torch=distributed()).of).url.location
     return Request(
         location=location,
         place=namespace.place(location.mount.partition("/")[0]),

@@ -1,0 +1,198 @@
+"""Refs that may name something else tomorrow: which they are, who may read them, and what they stand for.
+
+The one place of the rule (docs/decisions/026-the-lock-file.md): a frozen process reads a moving ref as the lock file
+has it, or not at all; one of several ranks does not read it, because the others might see another commit.
+"""
+
+from itertools import islice
+
+from msgspec import Struct
+
+from datastore.bridging import serves_requests
+from datastore.errors import Forbidden, UncommittedChanges, ValidationError
+from datastore.lockfile import lock_of
+from datastore.lockformat import Pin, Pins
+from datastore.names import is_commit_id, parse_ref
+from datastore.namespace import Namespace, Target
+from datastore.provider import SupportsVersioning
+from datastore.urls import DatasetURL, Location
+
+__all__ = ["Held", "Locked", "at_commit", "hold", "is_moving", "locked"]
+
+
+class Held(Struct, frozen=True):
+    """A URL that a reader may use, and whether it shows the same to every process that asks."""
+
+    url: DatasetURL
+    still: bool
+
+
+class Locked(Struct, frozen=True):
+    """A pin of the lock file that a URL is within.
+
+    Attributes:
+        name: Of the pin.
+        pin: What it says.
+        url: What it is about, as it was asked for.
+    """
+
+    name: str
+    pin: Pin
+    url: DatasetURL
+
+
+def is_moving(target: Target) -> bool:
+    """Tell whether a target may show something else tomorrow: a branch, what is counted from one, or no version."""
+    if target.versioned is None or target.ref is None:
+        return True
+    return target.versioned.is_branch(parse_ref(target.ref).name)
+
+
+def hold(namespace: Namespace, url: DatasetURL, *, ranks: int = 1, shared: bool = False, anew: bool = True) -> Held:
+    """Return the URL with which a reader has to read what it was asked for.
+
+    Args:
+        namespace: Where the URL means something.
+        url: What was asked for.
+        ranks: How many processes train together.
+        shared: Whether one of them tells the others which commit it is.
+        anew: Whether data without versions is compared with its pin at each call, and not once in a process.
+
+    Raises:
+        Forbidden: The process is frozen, and the lock file does not name it.
+        ValidationError: One of several ranks asks for a ref that moves.
+        HeadMoved: It has no versions, and is not any more what was pinned.
+    """
+    frozen = namespace.config.frozen
+    ref = url.ref
+    if not url.mount or (ref is not None and is_commit_id(ref)) or not (frozen or ranks > 1):
+        return Held(url, still=ref is not None and is_commit_id(ref))
+    found = locked(namespace, url)
+    if found and found.pin.commit and frozen:
+        return Held(url.at(found.pin.commit), still=True)
+    target = namespace.target(url)
+    if target.versioned is None:
+        return _held_unversioned(namespace, url, found, anew=anew)
+    if not _may_move(namespace, target):
+        return Held(url, still=True)
+    if frozen:
+        raise _frozen(namespace, url)
+    if not shared:
+        raise _apart(url, found)
+    return Held(url, still=False)
+
+
+def _held_unversioned(namespace: Namespace, url: DatasetURL, found: Locked | None, *, anew: bool) -> Held:
+    if found:
+        from datastore.pinning import verify  # only who has pins needs to list and to hash
+
+        verify(namespace, found.name, found.pin, anew=anew)
+    elif namespace.config.frozen:
+        raise _frozen(namespace, url)
+    return Held(url, still=found is not None)
+
+
+def _may_move(namespace: Namespace, target: Target) -> bool:
+    # Whether a name is a tag or a branch is for the service to say, and offline nobody asks it.
+    unknown = namespace.config.offline and serves_requests(target.provider)
+    return unknown or is_moving(target)
+
+
+def locked(namespace: Namespace, url: DatasetURL) -> Locked | None:
+    """Return the pin that says most about a URL: of it, or of a folder that it is in.
+
+    Raises:
+        Forbidden: Two pins of it name different commits.
+    """
+    lock = lock_of(namespace)
+    found = _within(namespace, url.location, [(name, pin, lock.url(pin)) for name, pin in lock.read().items()])
+    if len({(one.pin.commit, one.pin.etag, one.pin.digest, one.pin.listing) for one in found}) > 1:
+        names = ", ".join(repr(one.name) for one in found)
+        raise Forbidden(
+            f"{url}: the pins {names} of {lock.path} name different states of it",
+            hint=f"say which: ds.pinned({found[0].name!r})",
+        )
+    return found[0] if found else None
+
+
+def _within(namespace: Namespace, asked: Location, pins: list[tuple[str, Pin, DatasetURL]]) -> list[Locked]:
+    """Return the pins with the longest key of those that a location is within."""
+    found = [
+        Locked(name, pin, url)
+        for name, pin, url in pins
+        if url.mount == asked.mount
+        and covers(url.key, asked.key, folder=pin.is_folder)
+        and _same_ref(namespace, url.location, asked)
+    ]
+    longest = max((len(one.url.key.rstrip("/")) for one in found), default=0)
+    return [one for one in found if len(one.url.key.rstrip("/")) == longest]
+
+
+def covers(pinned: str, key: str, *, folder: bool) -> bool:
+    """Tell whether a key is what was pinned, or, of a folder, in it.
+
+    >>> covers("train/", "train", folder=True), covers("train", "train/0.csv", folder=True)
+    (True, True)
+    >>> covers("train", "train2", folder=True), covers("a.csv", "a.csv/b", folder=False)
+    (False, False)
+    """
+    stem = pinned.rstrip("/")
+    return key.rstrip("/") == stem or (folder and (not stem or key.startswith(f"{stem}/")))
+
+
+def _same_ref(namespace: Namespace, a: Location, b: Location) -> bool:
+    if a.ref == b.ref or (a.ref is not None and b.ref is not None):
+        return a.ref == b.ref
+    return namespace.target(a).ref == namespace.target(b).ref  # which one is meant where none is written
+
+
+def _frozen(namespace: Namespace, url: DatasetURL) -> Forbidden:
+    lock = lock_of(namespace)
+    named = _named(lock.read())
+    return Forbidden(
+        f"{url} may show something else tomorrow, and {lock.path} does not name it: this process is frozen",
+        hint=f"pin it: `datastore lock add {url} --name …`, without DATASTORE_FROZEN{named}",
+        url=str(url),
+    )
+
+
+def _named(pins: Pins) -> str:
+    some = ", ".join(f"{name} ({pin.url})" for name, pin in list(pins.items())[:5])
+    return f"; pinned are {some}{', …' if len(pins) > 5 else ''}" if pins else ""
+
+
+def _apart(url: DatasetURL, found: Locked | None) -> ValidationError:
+    way = "name a commit or tag" if found is None else f"take ds.pinned({found.name!r})"
+    return ValidationError(
+        f"{url} may name another commit for each rank", hint=f"{way}, or initialise torch.distributed first"
+    )
+
+
+def at_commit(namespace: Namespace, url: DatasetURL) -> DatasetURL:
+    """Return the URL with the commit that its ref names now; unversioned ones as they are.
+
+    Raises:
+        UncommittedChanges: What the URL names differs from the branch's head.
+    """
+    target = namespace.target(url)
+    repo, ref = target.versioned, target.ref
+    if repo is None or ref is None:
+        return url
+    if repo.is_branch(ref):
+        _refuse_uncommitted(repo, ref, url, target.key)
+    return url.at(repo.commit_of(ref).id)
+
+
+def _refuse_uncommitted(repo: SupportsVersioning, branch: str, url: DatasetURL, key: str) -> None:
+    if not repo.has_uncommitted(branch):
+        return
+    folder = key if not key or key.endswith("/") else f"{key}/"
+    # Of the keys that begin like the object, it is the first; what is under it may come long after them.
+    itself = [change.key for change in islice(repo.uncommitted(branch, prefix=key), 1) if change.key == key]
+    keys = itself + [change.key for change in islice(repo.uncommitted(branch, prefix=folder), 100)]
+    if keys:
+        raise UncommittedChanges(
+            f"{url} has uncommitted changes: {', '.join(map(repr, keys[:5]))}",
+            keys=keys,
+            hint=f"commit them first, or take what is committed: {url.at(f'{branch}@')}",
+        )
