@@ -31,25 +31,27 @@ _CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |\r?$)")
 
 
 class Pin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one URL led to when it was pinned. The fields are written in this order.
+    """What one URL led to when it was pinned.
+
+    The fields are written in this order. The last one is needed, and in quotes, so that a file that was cut is noticed.
 
     Attributes:
         url: As it was asked for: `ds://…`, or `./…` for data beside the lock file.
         commit: Full id of the commit that its ref named; None where there are no versions.
+        objects: How many there are in a folder.
+        size: Bytes, of the object or of all in the folder.
         digest: Of the object's bytes, where it is known.
         etag: The service's tag of the object, where the digest is not known.
         listing: Of a folder: sha256 over a line of JSON for each object, `[name, digest or etag, size]`, in key order.
-        objects: How many there are in a folder.
-        size: Bytes, of the object or of all in the folder.
     """
 
     url: str
     commit: str | None = None
+    objects: int | None = None
+    size: int
     digest: str | None = None
     etag: str | None = None
     listing: str | None = None
-    objects: int | None = None
-    size: int
 
     @property
     def is_folder(self) -> bool:
@@ -104,8 +106,8 @@ def format_lock(pins: Pins) -> str:
     <BLANKLINE>
     [pins.train]
     url = "ds://raw/a.csv"
-    etag = "5d41"
     size = 5
+    etag = "5d41"
     <BLANKLINE>
     """
     tables = [f"\n[pins.{name}]\n{_fields(pins[name])}" for name in sorted(pins)]
@@ -140,9 +142,9 @@ def parse_lock(data: bytes, *, where: str) -> dict[str, Pin]:
     tree = _toml(text, where)
     version = tree.pop("version", None)
     tables = tree.pop("pins", {})
-    if isinstance(version, int) and version > _VERSION:
+    if type(version) is int and version > _VERSION:
         raise ConfigError(f"{where} is of a newer version of datastore: {version}", hint="pip install -U datastore-sdk")
-    if version != _VERSION or tree or not isinstance(tables, dict):
+    if type(version) is not int or version != _VERSION or tree or not isinstance(tables, dict):
         raise _foreign(where)
     return {name: _pin(name, table, where) for name, table in cast("dict[str, object]", tables).items()}
 
