@@ -9,7 +9,7 @@ from itertools import islice
 from msgspec import Struct
 
 from datastore.bridging import serves_requests
-from datastore.errors import Forbidden, UncommittedChanges, ValidationError
+from datastore.errors import UncommittedChanges, ValidationError
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin, Pins
 from datastore.names import is_commit_id, parse_ref
@@ -59,8 +59,8 @@ def hold(namespace: Namespace, url: DatasetURL, *, ranks: int = 1, shared: bool 
         anew: Whether data without versions is compared with its pin at each call, and not once in a process.
 
     Raises:
-        Forbidden: The process is frozen, and the lock file does not name it.
-        ValidationError: One of several ranks asks for a ref that moves.
+        ValidationError: The process is frozen, and the lock file does not name it; or one of several ranks asks for a
+            ref that moves.
         HeadMoved: It has no versions, and is not any more what was pinned.
     """
     frozen = namespace.config.frozen
@@ -102,13 +102,13 @@ def locked(namespace: Namespace, url: DatasetURL) -> Locked | None:
     """Return the pin that says most about a URL: of it, or of a folder that it is in.
 
     Raises:
-        Forbidden: Two pins of it name different commits.
+        ValidationError: Two pins of it name different commits.
     """
     lock = lock_of(namespace)
     found = _within(namespace, url.location, [(name, pin, lock.url(pin)) for name, pin in lock.read().items()])
     if len({(one.pin.commit, one.pin.etag, one.pin.digest, one.pin.listing) for one in found}) > 1:
         names = ", ".join(repr(one.name) for one in found)
-        raise Forbidden(
+        raise ValidationError(
             f"{url}: the pins {names} of {lock.path} name different states of it",
             hint=f"say which: ds.pinned({found[0].name!r})",
         )
@@ -146,10 +146,11 @@ def _same_ref(namespace: Namespace, a: Location, b: Location) -> bool:
     return namespace.target(a).ref == namespace.target(b).ref  # which one is meant where none is written
 
 
-def _frozen(namespace: Namespace, url: DatasetURL) -> Forbidden:
+def _frozen(namespace: Namespace, url: DatasetURL) -> ValidationError:
+    # Not `Forbidden`, which is an OSError: `fs.walk` leaves out what meets one, and would find nothing without a word.
     lock = lock_of(namespace)
     named = _named(lock.read())
-    return Forbidden(
+    return ValidationError(
         f"{url} may show something else tomorrow, and {lock.path} does not name it: this process is frozen",
         hint=f"pin it: `datastore lock add {url} --name …`, without DATASTORE_FROZEN{named}",
         url=str(url),

@@ -14,7 +14,7 @@ from fsspec import core
 from msgspec import Struct
 
 from datastore.bridging import serves_requests
-from datastore.errors import Forbidden, NotFound, ValidationError
+from datastore.errors import NotFound, ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
@@ -157,7 +157,7 @@ def locked_target(namespace: Namespace, path: str, target: Target, pins: Pins) -
         pins: Those that the file system was made with.
 
     Raises:
-        Forbidden: The lock file does not name it, or names another commit than the file system was made with.
+        ValidationError: The lock file does not name it, or names another commit than the file system was made with.
         HeadMoved: It has no versions, and is not any more what was pinned.
     """
     from datastore.moving import hold, locked  # only a frozen process has to look
@@ -167,7 +167,7 @@ def locked_target(namespace: Namespace, path: str, target: Target, pins: Pins) -
         return namespace.target(hold(namespace, url, anew=False).url)
     found = locked(namespace, url)
     if found is not None and found.pin.commit not in {None, pin.commit}:
-        raise Forbidden(
+        raise ValidationError(
             f"{url}: {found.name!r} pins another commit of {pin_name(target)} than this file system was made with",
             hint="read what has different pins in calls of its own, or by ds.pinned(name)",
         )
