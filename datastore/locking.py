@@ -13,10 +13,10 @@ from datastore.lockformat import Pin
 from datastore.moving import at_commit
 from datastore.namespace import Namespace
 from datastore.pinning import commit_url, is_same, look, objects_of, verify
-from datastore.provider import SupportsVersioning
+from datastore.provider import Provider, SupportsVersioning
 from datastore.resolution import resolve
 from datastore.urls import DatasetURL
-from datastore.values import ByteRange, CommitInfo
+from datastore.values import ByteRange, CommitInfo, ObjectInfo
 
 __all__ = ["Checked", "Synced", "check", "sync", "update"]
 
@@ -111,10 +111,19 @@ def _lost(namespace: Namespace, url: DatasetURL, pin: Pin, *, every_object: bool
         if not is_same(pin, look(namespace, url, pin.url)):
             return "the commit does not hold what the pin says"
         for _, info in islice(objects_of(target), None if every_object else 1):
-            with target.provider.read(info.key, range=ByteRange(0, 1), if_match=info.etag) as reader:
-                reader.read()
+            if problem := _unreadable(target.provider, info):
+                return problem
     except _GONE as error:
         return str(error)
+    return ""
+
+
+def _unreadable(provider: Provider, info: ObjectInfo) -> str:
+    try:
+        with provider.read(info.key, range=ByteRange(0, 1), if_match=info.etag) as reader:
+            reader.read()
+    except _GONE as error:
+        return f"{info.key!r} cannot be read: {error}"
     return ""
 
 
