@@ -1,12 +1,15 @@
 """What has become of the pins of a lock file: check, update, sync."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from datastore.bridging import serves_requests
+from datastore.bulk.reading import read_objects
 from datastore.errors import Forbidden, HeadMoved, IntegrityError, NotFound
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin
@@ -110,20 +113,29 @@ def _lost(namespace: Namespace, url: DatasetURL, pin: Pin, *, every_object: bool
             target.versioned.commit_of(pin.commit)
         if not is_same(pin, look(namespace, url, pin.url)):
             return "the commit does not hold what the pin says"
-        for _, info in islice(objects_of(target), None if every_object else 1):
-            if problem := _unreadable(target.provider, info):
-                return problem
+        found = islice(objects_of(target), None if every_object else 1)
+        return _unreadable(target.provider, [info for _, info in found])
     except _GONE as error:
         return str(error)
-    return ""
 
 
-def _unreadable(provider: Provider, info: ObjectInfo) -> str:
-    try:
-        with provider.read(info.key, range=ByteRange(0, 1), if_match=info.etag) as reader:
-            reader.read()
-    except _GONE as error:
-        return f"{info.key!r} cannot be read: {error}"
+def _unreadable(provider: Provider, objects: Sequence[ObjectInfo]) -> str:
+    """Return which object's first byte does not come, and why; over a network all are asked for at once."""
+    first = ByteRange(0, 1)
+    if serves_requests(provider):
+        with closing(read_objects(provider, [(info, first) for info in objects])) as results:
+            for number, result in results:
+                if isinstance(result, _GONE):
+                    return f"{objects[number].key!r} cannot be read: {result}"
+                if isinstance(result, Exception):
+                    raise result
+        return ""
+    for info in objects:
+        try:
+            with provider.read(info.key, range=first, if_match=info.etag) as reader:
+                reader.read()
+        except _GONE as error:
+            return f"{info.key!r} cannot be read: {error}"
     return ""
 
 
