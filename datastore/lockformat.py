@@ -58,6 +58,11 @@ class Pin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether it is everything under a prefix, and not one object."""
         return self.listing is not None
 
+    @property
+    def state(self) -> str:
+        """What tells these bytes and names from others."""
+        return f"{self.digest or self.etag or self.listing} {self.size}"
+
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem:

@@ -13,7 +13,7 @@ from datastore.bulk.reading import read_objects
 from datastore.errors import Forbidden, HeadMoved, IntegrityError, NotFound
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin
-from datastore.moving import at_commit
+from datastore.moving import Held, Locked, at_commit
 from datastore.namespace import Namespace
 from datastore.pinning import commit_url, is_same, look, objects_of, verify
 from datastore.provider import Provider, SupportsVersioning
@@ -198,5 +198,6 @@ def sync(namespace: Namespace, names: Sequence[str] = ()) -> list[Synced]:
     for name, pin in _chosen(namespace, names):
         verify(namespace, name, pin)
         url = commit_url(lock.url(pin), pin)
-        done.append(Synced(name, str(url), resolve(namespace, url)))
+        held = Held(url, still=True, by=Locked(name, pin, url) if pin.commit is None else None)
+        done.append(Synced(name, str(url), resolve(namespace, url, held=held)))
     return done

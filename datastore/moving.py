@@ -20,13 +20,6 @@ from datastore.urls import DatasetURL, Location
 __all__ = ["Held", "Locked", "at_commit", "hold", "is_moving", "locked"]
 
 
-class Held(Struct, frozen=True):
-    """A URL that a reader may use, and whether it shows the same to every process that asks."""
-
-    url: DatasetURL
-    still: bool
-
-
 class Locked(Struct, frozen=True):
     """A pin of the lock file that a URL is within.
 
@@ -39,6 +32,20 @@ class Locked(Struct, frozen=True):
     name: str
     pin: Pin
     url: DatasetURL
+
+
+class Held(Struct, frozen=True):
+    """What a reader may use.
+
+    Attributes:
+        url: The URL.
+        still: Whether it shows the same to every process that asks.
+        by: The pin of data without versions, which says what they have to be.
+    """
+
+    url: DatasetURL
+    still: bool
+    by: Locked | None = None
 
 
 def is_moving(target: Target) -> bool:
@@ -72,7 +79,7 @@ def hold(namespace: Namespace, url: DatasetURL, *, ranks: int = 1, shared: bool 
         return Held(url.at(found.pin.commit), still=True)
     target = namespace.target(url)
     if target.versioned is None:
-        return _held_unversioned(namespace, url, found, anew=anew)
+        return _held_unversioned(namespace, target, found, url, anew=anew)
     if not _may_move(namespace, target):
         return Held(url, still=True)
     if frozen:
@@ -82,20 +89,25 @@ def hold(namespace: Namespace, url: DatasetURL, *, ranks: int = 1, shared: bool 
     return Held(url, still=False)
 
 
-def _held_unversioned(namespace: Namespace, url: DatasetURL, found: Locked | None, *, anew: bool) -> Held:
-    if found:
+def _held_unversioned(
+    namespace: Namespace, target: Target, found: Locked | None, url: DatasetURL, *, anew: bool
+) -> Held:
+    if found is None and namespace.config.frozen:
+        raise _frozen(namespace, url)
+    if found is not None and not _is_out_of_reach(namespace, target):  # offline, the cache knows what is there
         from datastore.pinning import verify  # only who has pins needs to list and to hash
 
         verify(namespace, found.name, found.pin, anew=anew)
-    elif namespace.config.frozen:
-        raise _frozen(namespace, url)
-    return Held(url, still=found is not None)
+    return Held(url, still=found is not None, by=found)
 
 
 def _may_move(namespace: Namespace, target: Target) -> bool:
     # Whether a name is a tag or a branch is for the service to say, and offline nobody asks it.
-    unknown = namespace.config.offline and serves_requests(target.provider)
-    return unknown or is_moving(target)
+    return _is_out_of_reach(namespace, target) or is_moving(target)
+
+
+def _is_out_of_reach(namespace: Namespace, target: Target) -> bool:
+    return namespace.config.offline and serves_requests(target.provider)
 
 
 def locked(namespace: Namespace, url: DatasetURL) -> Locked | None:

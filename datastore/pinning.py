@@ -9,13 +9,13 @@ from typing import Final
 from datastore.bridging import serves_requests
 from datastore.cachestore.fetching import is_strong
 from datastore.cachestore.store import identity_of
-from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotFound
+from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotCached, NotFound
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin, Pins, check_pin_name
-from datastore.moving import at_commit
+from datastore.moving import Locked, at_commit
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
-from datastore.resolution import asked, store_of
+from datastore.resolution import asked, is_here, store_of
 from datastore.urls import DatasetURL
 from datastore.values import Digest, ObjectInfo
 
@@ -81,14 +81,16 @@ def commit_url(url: DatasetURL, pin: Pin) -> DatasetURL:
 
 
 def verify(namespace: Namespace, name: str, pin: Pin, *, anew: bool = True) -> None:
-    """Check that what was pinned is there, as far as that costs little; offline nobody is asked.
+    """Check that what was pinned is there, as far as that costs little.
 
     A commit is looked for once in a process, and not at all if it was resolved on this machine before: what it holds
-    cannot change. Without versions, the object's metadata or the listing is compared.
+    cannot change. Without versions, the object's metadata or the listing is compared. Offline nobody is asked: without
+    versions, `lock sync` has to have brought just what was pinned.
 
     Raises:
         NotFound: The commit, or what was pinned, is gone.
         HeadMoved: There are other data.
+        NotCached: This is offline, and it is not known what was pinned.
     """
     url = commit_url(lock_of(namespace).url(pin), pin)
     seen = _seen(namespace, url, name, pin)
@@ -96,6 +98,12 @@ def verify(namespace: Namespace, name: str, pin: Pin, *, anew: bool = True) -> N
         return
     target = namespace.target(url)
     if namespace.config.offline and serves_requests(target.provider):
+        if pin.commit is None and not is_here(namespace, Locked(name, pin, url)):
+            raise NotCached(
+                f"what {name!r} pins is not in the cache, and this is offline: {url}",
+                hint=f"`datastore lock sync {name}` while the service can be reached",
+                url=str(url),
+            )
         return
     if pin.commit is None:
         now = look(namespace, url, pin.url)
@@ -129,7 +137,7 @@ def is_same(pin: Pin, now: Pin) -> bool:
     >>> is_same(a, a), is_same(a, Pin(url="ds://raw/a.csv", etag="2", size=5))
     (True, False)
     """
-    return (pin.digest, pin.etag, pin.listing, pin.size) == (now.digest, now.etag, now.listing, now.size)
+    return (pin.is_folder, pin.state) == (now.is_folder, now.state)
 
 
 def look(namespace: Namespace, url: DatasetURL, written: str) -> Pin:

@@ -186,6 +186,46 @@ def test_a_bucket_offline_after_sync_with_the_server_stopped(monkeypatch):
         ds.resolve("ds://cloud/other.bin")
 
 
+def test_offline_a_bucket_is_what_was_pinned_or_an_error(monkeypatch):
+    keys = {"access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
+
+    def process(offline, frozen):
+        monkeypatch.setenv("DATASTORE_OFFLINE", offline)
+        monkeypatch.setenv("DATASTORE_FROZEN", frozen)
+        again()
+        ds.mount("cloud", "s3", bucket="bucket", endpoint=server.endpoint, **keys)
+
+    with ScriptedS3() as server:
+        process("", "")
+        for key in ("a.bin", "d/b.bin"):
+            server.objects.put("bucket", key, b"old")
+        ds.pin("ds://cloud/a.bin", name="a")
+        ds.pin("ds://cloud/d/", name="d")
+        ds.resolve("ds://cloud/a.bin")
+        process("1", "")
+        with pytest.raises(ds.NotCached, match="what 'a' pins is not in the cache") as caught:
+            ds.pinned("a")
+        assert "datastore lock sync a" in str(caught.value.hint)
+        process("", "")
+        sync(current())
+        process("1", "")
+        assert ds.resolve(ds.pinned("a")).read_bytes() == b"old"
+        process("", "")
+        for key in ("a.bin", "d/b.bin"):
+            server.objects.put("bucket", key, b"new!")
+        assert ds.resolve("ds://cloud/a.bin").read_bytes() == b"new!"
+        assert ds.resolve("ds://cloud/d/b.bin").read_bytes() == b"new!"
+    process("1", "")
+    with pytest.raises(ds.NotCached, match="what 'a' pins"):  # the URL alone leads to the new bytes
+        ds.pinned("a")
+    process("1", "1")
+    assert ds.resolve(ds.pinned("a")).read_bytes() == b"old"
+    assert ds.resolve("ds://cloud/a.bin").read_bytes() == b"old"
+    assert (ds.resolve("ds://cloud/d/") / "b.bin").read_bytes() == b"old"
+    with pytest.raises(ds.NotCached):  # it was never resolved by itself as what was pinned
+        ds.resolve("ds://cloud/d/b.bin")
+
+
 def test_a_service_that_does_not_answer_is_no_pin_that_is_gone():
     keys = {"access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
     with ScriptedS3() as server:
