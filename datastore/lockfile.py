@@ -79,7 +79,13 @@ class LockFile:
         return pins[name]
 
     def change(self, decide: Callable[[Pins], Pins]) -> Pins:
-        """Replace the pins by what a function makes of them, and return that; no other process comes in between."""
+        """Replace the pins by what a function makes of them, and return that; no other process comes in between.
+
+        Raises:
+            ConfigError: The file is damaged, or its folder is not there.
+        """
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"{self.path.parent} is no folder", hint="make it, or correct DATASTORE_LOCK")
         with disk_errors(self.path.parent), _turn(self.path):
             before = self.read()
             after = decide(before)

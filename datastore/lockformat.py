@@ -168,7 +168,7 @@ def _toml(text: str, where: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # it meets numbers, and depths, that are too large in its own way
         raise ConfigError(
             f"{where} is damaged, or no lock file: {error}", hint="take it from version control"
         ) from None

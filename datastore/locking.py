@@ -144,20 +144,21 @@ def _between(namespace: Namespace, url: DatasetURL, pin: Pin, now: Pin) -> tuple
     repo = namespace.target(url).versioned
     if repo is None or pin.commit is None or now.commit is None:
         return (), ""
-    later = _later(repo, pin.commit, now.commit)
-    if later is None:
+    later, complete = _later(repo, pin.commit, now.commit)
+    if not complete and len(later) < _FAR:
         return (), f"{url.ref or repo.default_branch} does not lead to the pinned commit any more"
-    return [info for info in _touching(repo, now.commit, url.key.rstrip("/"), len(later)) if info.id in later], ""
+    touching = [info for info in _touching(repo, now.commit, url.key.rstrip("/"), len(later)) if info.id in later]
+    return touching, "" if complete else f"more than {_FAR:,} commits came since; these are among the newest"
 
 
-def _later(repo: SupportsVersioning, old: str, new: str) -> set[str] | None:
-    """Return the ids that a log of `new` shows before it comes to `old`; None if it does not come there."""
+def _later(repo: SupportsVersioning, old: str, new: str) -> tuple[set[str], bool]:
+    """Return the ids that a log of `new` shows before it comes to `old`, and whether it does come there."""
     later: set[str] = set()
     for info in repo.log(new, limit=_FAR):
         if info.id == old:
-            return later
+            return later, True
         later.add(info.id)
-    return None
+    return later, False
 
 
 def _touching(repo: SupportsVersioning, ref: str, key: str, most: int) -> Iterator[CommitInfo]:

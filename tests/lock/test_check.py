@@ -3,6 +3,7 @@
 import pytest
 
 import datastore as ds
+from datastore import locking
 from datastore.locking import check, sync, update
 from datastore.namespace import current
 from tests.lock.conftest import again, put
@@ -65,6 +66,15 @@ def test_a_branch_that_was_made_anew_does_not_lead_to_the_pinned_commit(pins):
     (anew,) = check(current(), ["exp"])
     assert (anew.state, list(anew.commits)) == ("moved", [])
     assert "does not lead to the pinned commit any more" in anew.problem
+
+
+def test_a_long_way_since_is_cut_and_said(pins, monkeypatch):
+    monkeypatch.setattr(locking, "_FAR", 3)
+    for number in range(5):
+        put(pins, {"train/0.csv": b"sku\n%d\n" % (10 + number)}, f"Rows {number}")
+    (train,) = check(current(), ["train"])
+    assert [info.message for info in train.commits] == ["Rows 4", "Rows 3", "Rows 2"]
+    assert "more than 3 commits" in train.problem
 
 
 def test_uncommitted_changes_are_no_move(pins):

@@ -1,5 +1,6 @@
 """The text of a lock file: what is written is read again, and what is damaged is said with its place."""
 
+import contextlib
 import itertools
 import tomllib
 
@@ -68,6 +69,24 @@ def test_a_file_that_was_cut_is_damaged_or_has_whole_pins_only(lock, data):
     except ds.ConfigError:
         return
     assert found.items() <= lock.items()
+
+
+@few
+@given(st.binary() | st.text().map(str.encode))
+def test_anything_else_is_an_error_of_ours(data):
+    with pytest.raises(ds.ConfigError, match=r"datastore\.lock"):
+        read(data)
+
+
+@few
+@given(st.dictionaries(names, pins, min_size=1, max_size=2), st.data())
+def test_what_was_overwritten_somewhere_is_a_lock_file_or_an_error_of_ours(lock, data):
+    text = format_lock(lock).encode()
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    new = data.draw(st.binary(max_size=5) | st.sampled_from([b"9" * 5000, b"[" * 5000, b"nan", b"1979-05-27", b"\n"]))
+    with contextlib.suppress(ds.ConfigError):
+        read(text[:start] + new + text[end:])
 
 
 def test_an_empty_file_is_no_lock_file():

@@ -139,6 +139,14 @@ def test_the_variable_names_another_file(main, project, monkeypatch, tmp_path):
     assert list(lock(project)) == ["train"]
 
 
+def test_a_folder_that_is_not_there_is_said(main, project, monkeypatch):
+    monkeypatch.setenv("DATASTORE_LOCK", str(project / "gone" / "datastore.lock"))
+    again()
+    with pytest.raises(ds.ConfigError, match="gone is no folder") as caught:
+        ds.pin(main / "train/", name="train")
+    assert "DATASTORE_LOCK" in str(caught.value.hint)
+
+
 def test_a_link_to_a_lock_file_stays_one(main, project, tmp_path):
     (tmp_path / "real.lock").write_text("version = 1\n")
     (project / "datastore.lock").symlink_to(tmp_path / "real.lock")
