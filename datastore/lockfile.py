@@ -4,17 +4,18 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from datastore.config import LOCK_NAME
 from datastore.durable import disk_errors, fsync_file
-from datastore.errors import ConfigError, NotFound, Unavailable, ValidationError, nearest
+from datastore.errors import ConfigError, InvalidURL, NotFound, Unavailable, ValidationError, nearest
 from datastore.flocks import try_lock
 from datastore.lockformat import HERE, Pin, Pins, format_lock, parse_lock
 from datastore.namespace import Namespace
 from datastore.partfile import PartFile, landing_of
-from datastore.urls import DatasetURL
+from datastore.urls import DatasetURL, Location, parse_location, to_url
 
 __all__ = ["LockFile", "lock_of"]
 
@@ -111,8 +112,23 @@ class LockFile:
 
     def url(self, pin: Pin) -> DatasetURL:
         """Return the URL of a pin, as it was asked for."""
+        return self._namespace.url(self._text(pin))
+
+    def location(self, pin: Pin, *, nested: bool) -> Location | None:
+        """Return the parts of the URL of a pin, if its mount is one of several repos as `nested` says; else None."""
+        return _location(self._text(pin), nested)
+
+    def _text(self, pin: Pin) -> str:
         below = pin.url.removeprefix(HERE)
-        return self._namespace.url(pin.url if below == pin.url else f"{self.path.parent.as_posix()}/{below}")
+        return pin.url if below == pin.url else str(to_url(f"{self.path.parent.as_posix()}/{below}"))
+
+
+@lru_cache(maxsize=1024)
+def _location(url: str, nested: bool) -> Location | None:  # noqa: FBT001 - the key of the cache
+    try:
+        return parse_location(url, nested=nested)
+    except InvalidURL:
+        return None
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -70,10 +70,10 @@ def hold(namespace: Namespace, url: DatasetURL, *, ranks: int = 1, shared: bool 
             ref that moves.
         HeadMoved: It has no versions, and is not any more what was pinned.
     """
-    frozen = namespace.config.frozen
-    ref = url.ref
-    if not url.mount or (ref is not None and is_commit_id(ref)) or not (frozen or ranks > 1):
-        return Held(url, still=ref is not None and is_commit_id(ref))
+    frozen, location = namespace.config.frozen, url.location
+    fixed = location.ref is not None and is_commit_id(location.ref)
+    if fixed or not location.mount or not (frozen or ranks > 1):
+        return Held(url, still=fixed)
     found = locked(namespace, url)
     if found and found.pin.commit and frozen:
         return Held(url.at(found.pin.commit), still=True)
@@ -116,28 +116,24 @@ def locked(namespace: Namespace, url: DatasetURL) -> Locked | None:
     Raises:
         ValidationError: Two pins of it name different commits.
     """
-    lock = lock_of(namespace)
-    found = _within(namespace, url.location, [(name, pin, lock.url(pin)) for name, pin in lock.read().items()])
-    if len({(one.pin.commit, one.pin.etag, one.pin.digest, one.pin.listing) for one in found}) > 1:
+    lock, asked = lock_of(namespace), url.location
+    around = [
+        (len(place.key.rstrip("/")), name, pin)
+        for name, pin in lock.read().items()
+        if (place := lock.location(pin, nested=url.nested)) is not None
+        and place.mount == asked.mount
+        and covers(place.key, asked.key, folder=pin.is_folder)
+        and _same_ref(namespace, place, asked)
+    ]
+    longest = max((length for length, _, _ in around), default=0)
+    found = [Locked(name, pin, lock.url(pin)) for length, name, pin in around if length == longest]
+    if len({(one.pin.commit, one.pin.state) for one in found}) > 1:
         names = ", ".join(repr(one.name) for one in found)
         raise ValidationError(
             f"{url}: the pins {names} of {lock.path} name different states of it",
             hint=f"say which: ds.pinned({found[0].name!r})",
         )
     return found[0] if found else None
-
-
-def _within(namespace: Namespace, asked: Location, pins: list[tuple[str, Pin, DatasetURL]]) -> list[Locked]:
-    """Return the pins with the longest key of those that a location is within."""
-    found = [
-        Locked(name, pin, url)
-        for name, pin, url in pins
-        if url.mount == asked.mount
-        and covers(url.key, asked.key, folder=pin.is_folder)
-        and _same_ref(namespace, url.location, asked)
-    ]
-    longest = max((len(one.url.key.rstrip("/")) for one in found), default=0)
-    return [one for one in found if len(one.url.key.rstrip("/")) == longest]
 
 
 def covers(pinned: str, key: str, *, folder: bool) -> bool:

@@ -187,7 +187,7 @@ def _request(
         raise InvalidURL(f"{str(target)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
     if held is None and (location.ref is None or not is_commit_id(location.ref)):
         held = hold(namespace, target, ranks=rank_of(os.environ, torch=distributed()).of)
-        location = held.url.location
+        location = location if held.url is target else held.url.location
     return Request(
         location=location,
         place=namespace.place(location.mount.partition("/")[0]),
@@ -309,8 +309,10 @@ def is_here(namespace: Namespace, pinned: Locked) -> bool:
 
 def _note_pinned(namespace: Namespace, store: CacheStore, request: Request, record: Record) -> None:
     """Note that this is what was pinned, which it was before it came, if it still is: nothing came in between."""
+    if request.by is None:
+        return
     name, record = request.name(request.ref), msgspec.structs.replace(record, url=str(request.location))
-    if request.by is not None and store.records.url(name) != record:
+    if store.records.url(name) != record:
         from datastore.pinning import verify
 
         verify(namespace, request.by.name, request.by.pin)
