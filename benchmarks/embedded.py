@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.filling import change_files, fill_tables, grow_store, make_files
 from benchmarks.machine import described
-from benchmarks.measuring import ENOUGH, Measured, Task, fresh, measure, median, run
+from benchmarks.measuring import BYTECODE, ENOUGH, Measured, Task, fresh, measure, median, run
 from benchmarks.page import table
 from benchmarks.places import FilesPlace, GrownPlace, TablesPlace
 from benchmarks.showing import Found, by_client, milliseconds
@@ -174,8 +174,7 @@ def _start(folder: Path, *, times: int) -> str:
 
 
 def _python(code: str, folder: Path) -> float:
-    # Compiled once, as an installed package is.
-    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
-    env = {**os.environ, **bytecode, "DATASTORE_STORE": str(folder / "store")}
+    env = {**os.environ, **BYTECODE, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    env["DATASTORE_STORE"] = str(folder / "store")
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=True)
     return float(done.stdout or 0)

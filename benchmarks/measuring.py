@@ -14,10 +14,13 @@ from msgspec import Struct, structs
 
 from benchmarks.places import Place
 
-__all__ = ["ENOUGH", "Measured", "Task", "first_and_next", "fresh", "measure", "median", "run"]
+__all__ = ["BYTECODE", "ENOUGH", "Measured", "Task", "first_and_next", "fresh", "measure", "median", "run"]
 
 ENOUGH = 30
 """Seconds after which there is no further round: what is slow is measured well enough by one run."""
+
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Environment in which modules are compiled once, as those of an installed package are."""
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ def run(task: Task) -> Measured | str:
         capture_output=True,
         check=False,
         timeout=600,
-        env={**os.environ, "LAKECTL_INTERACTIVE": "false"},
+        env={**os.environ, **BYTECODE, "LAKECTL_INTERACTIVE": "false"},
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.decode().splitlines() if line.strip() and not line.startswith("hint: ")]

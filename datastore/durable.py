@@ -26,7 +26,9 @@ __all__ = [
     "fsync_file",
     "fsync_files",
     "is_full",
+    "is_unreadable",
     "reflink",
+    "unreadable",
     "write_new",
 ]
 
@@ -36,6 +38,7 @@ _THREADS = 16
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _INDEX_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
 """The second one comes from the first connection to an index: there is no room for its `-shm` file."""
+_UNREADABLE = "cannot be read"
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -53,6 +56,20 @@ def disk_errors(folder: Path) -> Generator[None]:
         raise
     except OSError as error:
         raise disk_error(folder, error) from error
+
+
+def unreadable(error: OSError) -> str:
+    """Return what is said of a file that the disk does not give; its bytes may be right."""
+    return f"{_UNREADABLE}: {error.strerror}"
+
+
+def is_unreadable(problem: str) -> bool:
+    """Tell whether this is what `unreadable` says.
+
+    >>> is_unreadable(unreadable(OSError(5, "Input/output error"))), is_unreadable("is missing")
+    (True, False)
+    """
+    return problem.startswith(_UNREADABLE)
 
 
 def disk_error(folder: Path, error: OSError) -> DatastoreError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from datastore.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink
+from datastore.durable import disk_errors, fsync_directory, fsync_file, fsync_files, reflink, unreadable
 from datastore.embedded.packs import PackFiles
 from datastore.errors import IntegrityError
 from datastore.processes import scratch_name
@@ -246,7 +246,7 @@ class BlobFiles:
             except KeyError:
                 return "is missing"
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return unreadable(error)
         if found != size:
             return f"has {found} bytes instead of {size}"
         return self._other_bytes(digest) if deep else None
@@ -256,7 +256,7 @@ class BlobFiles:
             with os.fdopen(os.open(self._file(digest), _READ), "rb", buffering=0) as file:
                 return None if hashlib.file_digest(file, "sha256").digest() == digest else _OTHER_BYTES
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return unreadable(error)
 
 
 def _damaged(digest: bytes, what: str) -> IntegrityError:

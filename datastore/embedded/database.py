@@ -374,7 +374,8 @@ def _translated(path: Path, error: sqlite3.Error | OSError) -> DatastoreError:
         return disk_error(path.parent, error)
     name = getattr(error, "sqlite_errorname", "")
     where = f"the index of the store {path.parent}"
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    lacking = name == "SQLITE_ERROR" and str(error).startswith("no such ")  # a table or column that all indexes have
+    if lacking or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return IntegrityError(f"{where} is damaged: {error}", hint="run `datastore repair`")
     if is_full(error):
         message = f"the disk of the store {path.parent} is full"

@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from datastore.durable import disk_errors, fsync_directory, fsync_file
+from datastore.durable import disk_errors, fsync_directory, fsync_file, unreadable
 from datastore.errors import IntegrityError
 from datastore.processes import scratch_name
 from datastore.provider import Bytes
@@ -343,7 +343,7 @@ class PackFiles:
         except FileNotFoundError:
             return f"is missing, with its {where}"
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return unreadable(error)
         if len(data) < RECORD_BYTES + size:
             return f"is cut off, as its {where} ends early"
         if deep and hashlib.sha256(memoryview(data)[RECORD_BYTES:]).digest() != digest:

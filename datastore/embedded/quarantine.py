@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from datastore.durable import fsync_directory
+from datastore.durable import fsync_directory, unreadable
 from datastore.embedded import commits
 from datastore.embedded.gather import object_ids
 from datastore.embedded.layout import Layout
@@ -86,10 +86,12 @@ def _problem(path: Path, kind: str) -> str | None:
             return "its bytes do not match its id"
     except FileNotFoundError:
         raise
+    except IsADirectoryError:
+        return "is a folder"
     except DatastoreError as error:
         return error.message
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return unreadable(error)
     return None
 
 

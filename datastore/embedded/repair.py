@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from datastore.disks import require_local
-from datastore.durable import disk_errors
+from datastore.durable import disk_errors, is_unreadable
 from datastore.embedded import refs
 from datastore.embedded.check import check_store
 from datastore.embedded.fetching import fetch
@@ -18,6 +18,7 @@ from datastore.values import Problem, Repaired
 
 __all__ = ["repair_store"]
 
+_LEFT = "left as it is: its bytes may be right; if the disk goes on to refuse them, move the file away and repair again"
 _FOLDERS = {"blob": "blobs", "tree": "trees", "commit": "commits"}
 
 
@@ -39,7 +40,8 @@ def repair_store(layout: Layout, *, dry_run: bool, other: OpenStore | None) -> I
     foundation = Foundation(layout, dry_run=dry_run)
     if not dry_run:
         require_local(layout.root)
-        _make_way_for_gate(layout)
+        with disk_errors(layout.root):
+            _make_way_for_gate(layout)
     gate = Gate(layout.gate)
     try:
         with disk_errors(layout.root):
@@ -70,9 +72,11 @@ def _make_way_for_gate(layout: Layout) -> None:
 def _look(store: OpenStore) -> Iterator[Repaired]:
     """Tell what `_mend` would do, as far as that can be seen beforehand."""
     for file in damaged_files(store.layout):
-        yield Repaired(kind=file.kind, id=file.id, problem=file.problem, done="would be moved to quarantine/")
+        done = _LEFT if is_unreadable(file.problem) else "would be moved to quarantine/"
+        yield Repaired(kind=file.kind, id=file.id, problem=file.problem, done=done)
     for digest, problem in _damaged_in_packs(store):
-        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done="would count as missing")
+        done = _LEFT if is_unreadable(problem) else "would count as missing"
+        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done=done)
     for problem in check_store(store, deep=False):
         yield _of(problem, "would be taken from another store, if one is named that has it")
     with store.db.snapshot() as db:
@@ -85,9 +89,12 @@ def _mend(store: OpenStore, other: OpenStore | None) -> Iterator[Repaired]:
         if (done := _set_aside(store, file)) is not None:
             yield Repaired(kind=file.kind, id=file.id, problem=file.problem, done=done)
     for digest, problem in _damaged_in_packs(store):
-        with store.db.write(durable=True) as db:
-            db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
-        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done="counts as missing; its pack stays")
+        done = _LEFT
+        if not is_unreadable(problem):
+            with store.db.write(durable=True) as db:
+                db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+            done = "counts as missing; its pack stays"
+        yield Repaired(kind="blob", id=digest.hex(), problem=problem, done=done)
     yield from _fetch_all(store, other)
     with store.db.write(durable=True) as db:
         epoch = refs.current_epoch(db)
@@ -117,6 +124,8 @@ def _of(problem: Problem, done: str) -> Repaired:
 
 def _set_aside(store: OpenStore, file: DamagedFile) -> str | None:
     """Move a file away in a transaction that puts are ordered against: they write it anew from now on."""
+    if is_unreadable(file.problem):
+        return _LEFT
     with store.db.write(durable=True) as db:
         if not file.is_there():
             return None

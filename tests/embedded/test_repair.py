@@ -1,14 +1,17 @@
 """`repair` brings a store back from what is left of it, and from copies elsewhere; it deletes nothing."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from datastore.embedded import packs
 from datastore.embedded.store import EmbeddedStore
 from datastore.errors import ConfigError, Forbidden, HeadMoved, IntegrityError, NotFound, NothingToCommit
 from datastore.testing.versioning_tools import commit, contents, keys, request, save, staged
@@ -536,3 +539,41 @@ def test_a_repair_that_dies_at_any_step_is_finished_by_the_next(tmp_path):
         deaths += status != 0
         step += EVERY
     assert deaths > 20
+
+
+def test_what_the_disk_does_not_read_today_stays_where_it_is(tmp_path, monkeypatch):
+    store = fill(EmbeddedStore(tmp_path / "store"))
+    main = store.repo("garments").at("main")
+    for number in range(40):  # enough for a pack
+        (tmp_path / f"{number}").write_bytes(b"%d" % number)
+    main.import_files([(tmp_path / f"{number}", f"many/{number}") for number in range(40)])
+    commit(store.repo("garments"), "main", "Many")
+    before = state(store)
+    files = {name for name in listing(store.path) if name.startswith(("blobs", "trees", "commits", "packs"))}
+    opened, read, refused = Path.open, packs._PackFile.read, set()
+
+    def refuse(path):
+        if path not in refused:
+            refused.add(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    def open_path(self, *how, **more):
+        if {"blobs", "trees", "commits"} & set(self.parts):
+            refuse(self)
+        return opened(self, *how, **more)
+
+    def read_pack(self, size, offset):
+        if offset:  # not the header, without which repair says that the disk failed
+            refuse(offset)
+        return read(self, size, offset)
+
+    monkeypatch.setattr(Path, "open", open_path)
+    monkeypatch.setattr(packs._PackFile, "read", read_pack)
+    told = list(store.repair())
+    assert {one.kind for one in told} == {"blob", "tree", "commit"}
+    assert len(told) > 40
+    assert all(one.problem.startswith("cannot be read") and one.done.startswith("left as it is") for one in told)
+    assert files <= listing(store.path).keys()
+    assert not (store.path / "quarantine").exists()
+    assert state(store) == before
+    assert list(store.check()) == []
