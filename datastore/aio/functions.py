@@ -150,7 +150,7 @@ def resolving(
     offline: bool | None = None,
     link: Linking = "auto",
 ) -> AbstractAsyncContextManager[Path]:
-    """Give a path as `resolve` does, for a `async with` block: after it the cache may remove it when it needs the room."""
+    """Give a path as `resolve` does, for a `async with` block: then the cache may remove it when it needs the room."""
     return Entering(
         lambda: api.resolving(
             url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
