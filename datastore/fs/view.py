@@ -108,7 +108,7 @@ class View:
         self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
         self._made: _Kept[str] = _Kept(_OBJECTS)
         self.once = once
-        self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
+        self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_LISTING_NAMES)
         self._opened: _Kept[_Opened] = _Kept(_OBJECTS)
 
     @property
@@ -244,9 +244,9 @@ class View:
 
     def _saw(self, place: Place, found: ObjectInfo) -> None:
         if place.snapshot is not None:
-            self._infos.put((place.snapshot, place.key), found)
+            self._infos.put((place.snapshot, found.key), found)
         elif self.once and serves_requests(place.provider):
-            self._seen.put((place.base, place.key), (time.monotonic(), found))
+            self._seen.put((place.base, found.key), (time.monotonic(), found))
 
     def is_prefix(self, place: Place) -> bool:
         """Tell whether something is under a place with a key."""
@@ -294,6 +294,9 @@ class View:
         found = Listing(objects, prefixes)
         if place.snapshot is not None:
             self._remember(key, place.snapshot, found)
+        elif self.once:
+            for info in objects[:_LISTING_NAMES]:
+                self._saw(place, info)
         return found
 
     def forget(self) -> None:

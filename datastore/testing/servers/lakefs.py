@@ -3,7 +3,7 @@
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -85,7 +85,14 @@ class LakeFSServer(Server, frozen=True, kw_only=True, eq=False):
             self.storage.stop()
 
 
-def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls: bool = False) -> LakeFSServer:
+def start_lakefs(
+    folder: Path,
+    *,
+    local: bool = False,
+    honest: bool = False,
+    tls: bool = False,
+    presigned: Callable[[str], str] | None = None,
+) -> LakeFSServer:
     """Start lakeFS with one administrator.
 
     Args:
@@ -93,6 +100,7 @@ def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls
         local: Whether its objects are on the local disk, so that it cannot presign URLs; else they are on a versitygw.
         honest: Whether it waits 3 ms to batch reads of branches, as it does by default; tests are faster without.
         tls: Whether it speaks https.
+        presigned: Makes, of the endpoint of its storage, the one that presigned URLs name: a proxy before it.
 
     Raises:
         NotFound: There is no Go to build it, or no trustme to make certificates.
@@ -118,6 +126,8 @@ def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls
 
     storage = None if local else _storage(folder / "storage")
     variables |= _local_blocks(folder) if storage is None else _s3_blocks(storage)
+    if storage is not None and presigned is not None:
+        variables["BLOCKSTORE_S3_PRE_SIGNED_ENDPOINT"] = presigned(storage.endpoint)
 
     def command(port: int) -> Command:
         listen = {"LISTEN_ADDRESS": f"127.0.0.1:{port}"}
