@@ -46,9 +46,7 @@ class Pool:
         """Return what runs calls in the pool."""
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(
-                    self._limit, thread_name_prefix=self._name, initializer=self._enter
-                )
+                self._executor = ThreadPoolExecutor(self._limit, thread_name_prefix=self._name, initializer=self._enter)
             return self._executor
 
     def _enter(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -66,18 +67,23 @@ class Siblings:
             self._process, self._coming = os.getpid(), {}
         if place and place == before + 1:
             infos = [info, *self._listed.infos[place + 1 : place + 1 + _AHEAD]]
-            self._coming = {one.key: self._coming.get(one.key) or _sent_for(provider, one) for one in infos if one.size}
+            self._send_for([one for one in infos if one.size], provider)
         coming = self._coming.pop(info.key, None)
         if coming is None or coming.info.etag != info.etag:
             return None
-        try:
+        with suppress(DatastoreError):  # whoever asks for it alone is told
             return coming.call.finish(coming.future.result())
-        except DatastoreError:  # whoever asks for it alone is told
-            return None
+        return None
 
+    def _send_for(self, infos: Sequence[ObjectInfo], provider: SupportsRequests) -> None:
+        from datastore.http.engine import engine
 
-def _sent_for(provider: SupportsRequests, info: ObjectInfo) -> _Coming:
-    from datastore.http.engine import engine
-
-    call = provider.get_call(info, range=ByteRange(max(info.size - TAIL, 0), info.size))
-    return _Coming(info, call, engine().submit(call.request))
+        wanted: dict[str, _Coming] = {}
+        with suppress(DatastoreError):
+            for info in infos:
+                coming = self._coming.get(info.key)
+                if coming is None:
+                    call = provider.get_call(info, range=ByteRange(max(info.size - TAIL, 0), info.size))
+                    coming = _Coming(info, call, engine().submit(call.request))
+                wanted[info.key] = coming
+        self._coming = wanted
