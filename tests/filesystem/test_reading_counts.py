@@ -216,12 +216,12 @@ def _cases(place):
         yield pytest.param(way[0], requests, rounds, id=f"{name}: {requests} requests, {rounds} rounds")
 
 
-@pytest.mark.parametrize(("work", "requests", "rounds"), _cases(1))
+@pytest.mark.parametrize(("work", "requests", "rounds"), list(_cases(1)))
 def test_on_s3(far_s3, work, requests, rounds):
     assert_at_most(counted(far_s3, work), requests, rounds)
 
 
-@pytest.mark.parametrize(("work", "requests", "rounds"), _cases(2))
+@pytest.mark.parametrize(("work", "requests", "rounds"), list(_cases(2)))
 def test_on_a_commit_of_lakefs(far_lake, work, requests, rounds):
     assert_at_most(counted(far_lake, work), requests, rounds)
 
