@@ -45,15 +45,12 @@ def tables(folder: Path, *, tasks: Sequence[str], rounds: int) -> Iterator[tuple
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-bench-")))
         toxiproxy = stack.enter_context(servers.start_toxiproxy(root / "toxiproxy"))
-        places = {
-            "S3": _s3(root, stack, toxiproxy, bodies),
-            "lakeFS, a commit": _lakefs(root, stack, toxiproxy, bodies),
-        }
         for title, clients in _CLIENTS.items():
+            place = (_s3 if title == "S3" else _lakefs)(root, stack, toxiproxy, bodies)
             found = {
                 name: {
                     client: measure(
-                        Task(name=name, client=client, place=places[title], folder=str(folder / "out")), rounds=rounds
+                        Task(name=name, client=client, place=place, folder=str(folder / "out")), rounds=rounds
                     )
                     for client in clients
                 }
@@ -64,25 +61,16 @@ def tables(folder: Path, *, tasks: Sequence[str], rounds: int) -> Iterator[tuple
 
 
 def _shown(one: Measured) -> str:
-    return (
-        f"{milliseconds(one.wall)}; {one.requests:.0f} in {one.depth:.0f}" if one.requests else milliseconds(one.wall)
-    )
+    counts = f"; {one.requests:.0f} in {one.depth:.0f}" if one.requests else ""
+    return f"{milliseconds(one.wall)}{counts}"
 
 
 def _s3(root: Path, stack: ExitStack, toxiproxy: Toxiproxy, bodies: Mapping[str, bytes]) -> Place:
     server: S3Server = stack.enter_context(servers.start_versitygw(root / "s3"))
     bucket, proxy = server.new_bucket(), toxiproxy.proxy(server.endpoint)
     keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
-    _fill(
-        "filling-s3",
-        "filling-s3",
-        bodies,
-        provider="s3",
-        endpoint=server.endpoint,
-        bucket=bucket,
-        region=server.region,
-        **keys,
-    )
+    options = {"endpoint": server.endpoint, "bucket": bucket, "region": server.region}
+    _fill("filling-s3", "filling-s3", bodies, provider="s3", **options, **keys)
     proxy.latency(LATENCY)
     return S3Place(endpoint=proxy.endpoint, access_key=server.access_key, secret_key=server.secret_key, bucket=bucket)
 

@@ -17,14 +17,12 @@ def watched() -> Iterator[Exchanges]:
     """Collect the requests of the block; of other libraries, up to the answer's headers."""
     with ExitStack() as stack:
         seen = stack.enter_context(observed())
-        for module, name in (
-            ("aiohttp", "ClientSession._request"),
-            ("urllib3.connectionpool", "HTTPConnectionPool.urlopen"),
+        for module, owner, method, wrap in (
+            ("aiohttp", "ClientSession", "_request", _awaited),
+            ("urllib3.connectionpool", "HTTPConnectionPool", "urlopen", _called),
         ):
             if module in sys.modules:
-                owner, _, method = name.partition(".")
                 cls = getattr(sys.modules[module], owner)
-                wrap = _awaited if module == "aiohttp" else _called
                 stack.enter_context(mock.patch.object(cls, method, wrap(getattr(cls, method), seen)))
         yield seen
 
