@@ -142,6 +142,9 @@ async def _outcome(work: Callable[[], R], stop: Stop | None, *, undo: Callable[[
         undo: Done in a thread if the work came to its end and nobody waits any more.
     """
 
+    if _POOL.inside:  # a loop within a call: its threads must not wait for others of their kind
+        return work()
+
     def done() -> R:
         try:
             result = work() if stop is None else stop.run(work)

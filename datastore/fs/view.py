@@ -96,7 +96,7 @@ class Listing(Struct, frozen=True):
             found = self.objects[start] if start < len(self.objects) else None
             if found is not None and (found.key == key or found.key.startswith(f"{key}/")):
                 return found if found.key == key else None
-        raise NotFound(f"no object {key!r} in {place.base}")
+        raise NotFound(f"no object {key!r} in {place.base}", hint="list the folder above it")
 
 
 class View:
@@ -314,7 +314,8 @@ class View:
         if place.snapshot is not None:
             self._remember(key, place.snapshot, found)
         elif self.once:
-            self._just_listed.put((place.base, place.prefix + stem, delimiter), (time.monotonic(), found))
+            if delimiter is None:
+                self._just_listed.put((place.base, place.prefix + stem), (time.monotonic(), found))
             for info in objects[:_LISTING_NAMES]:
                 self._saw(place, info)
         if serves_requests(place.provider) and (self.once or place.snapshot is not None):
@@ -364,7 +365,7 @@ class View:
             if place.snapshot is not None:
                 for found in self._listings.get((place.snapshot, prefix, None)):
                     return found
-            for when, found in self._just_listed.get((place.base, prefix, None)):
+            for when, found in self._just_listed.get((place.base, prefix)):
                 if time.monotonic() - when < _BELIEVED:
                     return found
         return None

@@ -83,6 +83,16 @@ def test_many_at_once_that_fan_out_themselves_do_not_wait_for_each_other(cloud):
     asyncio.run(story())
 
 
+def test_loops_within_calls_do_not_wait_for_threads_that_never_come():
+    def within(n):
+        return asyncio.run(aio.call(lambda: n))
+
+    async def story():
+        assert await asyncio.gather(*(aio.call(within, n) for n in range(200))) == list(range(200))
+
+    asyncio.run(story())
+
+
 def test_a_call_has_the_context_of_its_caller():
     user = contextvars.ContextVar("user")
 

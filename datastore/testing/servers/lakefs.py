@@ -112,11 +112,8 @@ def start_lakefs(
     scheme, ca = ("https", certificate.authority) if certificate else ("http", None)
     variables = _variables(folder, keys=keys, honest=honest)
     if certificate:
-        variables |= {
-            "TLS_ENABLED": "true",
-            "TLS_CERT_FILE": str(certificate.chain),
-            "TLS_KEY_FILE": str(certificate.key),
-        }
+        variables |= {"TLS_ENABLED": "true", "TLS_CERT_FILE": str(certificate.chain)}
+        variables["TLS_KEY_FILE"] = str(certificate.key)
     binary = str(build("lakefs"))
     log = folder / "log"
 
@@ -125,9 +122,7 @@ def start_lakefs(
         return True  # and it is the right one: nobody else takes these keys
 
     storage = None if local else _storage(folder / "storage")
-    variables |= _local_blocks(folder) if storage is None else _s3_blocks(storage)
-    if storage is not None and presigned is not None:
-        variables["BLOCKSTORE_S3_PRE_SIGNED_ENDPOINT"] = presigned(storage.endpoint)
+    variables |= _local_blocks(folder) if storage is None else _s3_blocks(storage, presigned)
 
     def command(port: int) -> Command:
         listen = {"LISTEN_ADDRESS": f"127.0.0.1:{port}"}
@@ -183,7 +178,7 @@ def _local_blocks(folder: Path) -> dict[str, str]:
     return {"BLOCKSTORE_TYPE": "local", "BLOCKSTORE_LOCAL_PATH": str(folder / "data")}
 
 
-def _s3_blocks(storage: S3Server) -> dict[str, str]:
+def _s3_blocks(storage: S3Server, presigned: Callable[[str], str] | None) -> dict[str, str]:
     options = {
         "ENDPOINT": storage.endpoint,
         "FORCE_PATH_STYLE": "true",
@@ -191,7 +186,7 @@ def _s3_blocks(storage: S3Server) -> dict[str, str]:
         "DISCOVER_BUCKET_REGION": "false",
         "CREDENTIALS_ACCESS_KEY_ID": storage.access_key,
         "CREDENTIALS_SECRET_ACCESS_KEY": storage.secret_key,
-    }
+    } | ({} if presigned is None else {"PRE_SIGNED_ENDPOINT": presigned(storage.endpoint)})
     return {"BLOCKSTORE_TYPE": "s3"} | {f"BLOCKSTORE_S3_{name}": value for name, value in options.items()}
 
 
