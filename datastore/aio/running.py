@@ -141,7 +141,6 @@ async def _outcome(work: Callable[[], R], stop: Stop | None, *, undo: Callable[[
         stop: Told when nobody waits any more; None lets the work come to its end.
         undo: Done in a thread if the work came to its end and nobody waits any more.
     """
-
     if _POOL.inside:  # a loop within a call: its threads must not wait for others of their kind
         return work()
 
