@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datastore.mounted import Mount
     from datastore.streaming.assembling import As, Decode
     from datastore.streaming.planning import FormatName
+    from datastore.urls import DatasetURL
 
 __all__ = [
     "cache",
@@ -30,6 +31,8 @@ __all__ = [
     "delete_repo",
     "diff",
     "mounts",
+    "pin",
+    "pinned",
     "repo",
     "repos",
     "resolve",
@@ -91,6 +94,41 @@ async def diff(a: str, b: str) -> Diff:
 async def mounts() -> list[Mount]:
     """Return the mounts: those of the configuration and those made by `mount`."""
     return await call(api.mounts)
+
+
+async def pin(url: str | os.PathLike[str], *, name: str, update: bool = False) -> DatasetURL:
+    """Write down in `datastore.lock` what a URL leads to now, and return the URL with its commit.
+
+    The same call again changes nothing and returns what was pinned before, whatever came since: a notebook that is run
+    again reads the same data. `datastore lock update`, or `update=True`, pins anew.
+
+    Args:
+        url: An object, or a prefix with all that is under it; of a branch, what is committed.
+        name: 1 to 64 letters, digits, `_` and `-`.
+        update: Replace a pin of this name: by the state of now, or by another URL.
+
+    Raises:
+        AlreadyExists: The name pins another URL.
+        UncommittedChanges: The branch has some under the URL; names them.
+        NotFound: There is nothing; or what was pinned is gone.
+        ConfigError: The lock file is damaged; names the line.
+        Forbidden: It is not pinned yet, and this process is frozen.
+    """
+    return await call(api.pin, url, name=name, update=update)
+
+
+async def pinned(name: str) -> DatasetURL:
+    """Return the URL of a pin with its commit, for everything that reads a URL.
+
+    Where there are no versions (a bucket, a local folder) it is the URL itself, after a look whether the data are still
+    those that were pinned.
+
+    Raises:
+        NotFound: No such pin; or what was pinned is gone.
+        HeadMoved: Without versions: there are other data by now.
+        ConfigError: The lock file is damaged; names the line.
+    """
+    return await call(api.pinned, name)
 
 
 def repo(name: str) -> Repo:
