@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import embedded, local, remote, resolving, streams
+from benchmarks import embedded, local, reading, remote, resolving, streams
 from benchmarks.page import replaced
 
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -27,6 +27,8 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
         return embedded.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "local":
         return local.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
+    if arguments.section == "reading":
+        return reading.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "resolve":
         return resolving.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "stream":
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, module in (
         ("s3", remote),
         ("lakefs", remote),
+        ("reading", reading),
         ("embedded", embedded),
         ("local", local),
         ("stream", streams),

@@ -52,6 +52,7 @@ class Measured(Struct, frozen=True):
         peak: Bytes of memory at most, of the process or of a command that it started, from its start on.
         written: Bytes given to the system to be written, where the task tells.
         files: New files, where the task tells.
+        requests: How many were made, where the task counts them.
     """
 
     wall: float
@@ -61,6 +62,7 @@ class Measured(Struct, frozen=True):
     peak: float = 0
     written: float = 0
     files: float = 0
+    requests: float = 0
 
 
 def measure(task: Task, *, rounds: int) -> Measured | str:

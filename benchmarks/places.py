@@ -16,13 +16,14 @@ class S3Place(Struct, frozen=True, kw_only=True, tag="s3"):
 
 
 class LakeFSPlace(Struct, frozen=True, kw_only=True, tag="lakefs"):
-    """A branch `main` with the same keys, and a branch `scratch` to write to."""
+    """A branch `main` (or what `ref` names) with the same keys, and a branch `scratch` to write to."""
 
     endpoint: str
     access_key: str
     secret_key: str
     repo: str
     lakectl: str
+    ref: str = "main"
 
 
 class FilesPlace(Struct, frozen=True, kw_only=True, tag="files"):

@@ -255,7 +255,7 @@ def resolving(
     offline: bool | None = None,
     link: "Linking" = "auto",
 ) -> "AbstractContextManager[Path]":
-    """Give a path as `resolve` does, for a `with` block: after it the cache may remove it when it needs the room."""
+    """Give a path as `resolve` does, for a `with` block: then the cache may remove it when it needs the room."""
     return resolution.resolving(
         current(), url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
     )

@@ -19,8 +19,6 @@ from datastore.values import Digest
 
 __all__ = ["Cache", "CacheInfo", "Cached", "Damaged", "cache"]
 
-_MONTH = timedelta(days=30)
-
 
 class Cached(Struct, frozen=True, kw_only=True):
     """One file or folder of the cache.
@@ -154,7 +152,7 @@ class Cache:
         held = Inventory(store.folder).size
         return store.space.tidy() if limit is None or held <= limit else store.space.evict(held - limit)
 
-    def prune(self, unused: timedelta = _MONTH) -> int:
+    def prune(self, unused: timedelta = timedelta(days=30)) -> int:
         """Remove leftovers, what was not used for some time, and notes that lead nowhere; return the bytes freed.
 
         Args:

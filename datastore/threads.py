@@ -1,4 +1,4 @@
-"""Threads for calls that wait for a network: one bounded pool for each process.
+"""Threads for calls that wait for a network: bounded pools, one of each kind for a process.
 
 asyncio's own pool has 6 threads on two cores; such calls want more.
 """
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-__all__ = ["fan_out", "in_thread"]
+__all__ = ["Pool", "fan_out", "in_thread"]
 
 _LIMIT = 64
 
@@ -22,21 +22,31 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-class _Pool:
-    """Threads that are started when they are needed; a forked child starts its own."""
+class Pool:
+    """Threads that are started when they are needed; a forked child starts its own.
 
-    def __init__(self) -> None:
-        self.reset()
+    Args:
+        name: What the names of its threads begin with.
+        limit: Most threads.
+    """
 
-    def reset(self) -> None:
+    def __init__(self, name: str, *, limit: int = _LIMIT) -> None:
+        self._name = name
+        self._limit = limit
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._here = threading.local()
 
     def executor(self) -> ThreadPoolExecutor:
+        """Return what runs calls in the pool."""
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(_LIMIT, thread_name_prefix="datastore", initializer=self._enter)
+                self._executor = ThreadPoolExecutor(self._limit, thread_name_prefix=self._name, initializer=self._enter)
             return self._executor
 
     def _enter(self) -> None:
@@ -48,9 +58,7 @@ class _Pool:
         return getattr(self._here, "inside", False)
 
 
-_pool = _Pool()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.reset)
+_pool = Pool("datastore")
 
 
 async def in_thread(call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from datastore import flocks
+from datastore import flocks, stopping
 from datastore.cachestore.layout import CacheFolder, unlink
 
 __all__ = ["Flights"]
@@ -115,6 +115,7 @@ class Flights:
             if time.monotonic() > told:
                 told += 30
                 _LOG.info("waiting for another process that works on %s", path)
+            stopping.check()
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait = min(wait * 1.5, _LONGEST_WAIT)
 

@@ -10,7 +10,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-__all__ = ["Chunks", "Footer", "Span", "is_parquet"]
+__all__ = ["TAIL", "Chunks", "Footer", "Span", "is_parquet"]
+
+TAIL: Final = 256 << 10
+"""Bytes of the end of a Parquet file that come with the first request; most footers are smaller."""
 
 _SUFFIXES: Final = (".parquet", ".parq", ".pq")
 _MAGIC: Final = b"PAR1"

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from datastore.calls import Call, Sink
 from datastore.errors import HeadMoved
 from datastore.fs.files import read_exactly
-from datastore.fs.footers import Footer, is_parquet
+from datastore.fs.footers import TAIL, Footer, is_parquet
 from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.streams import BytesReader
 from datastore.values import ByteRange, ObjectInfo
@@ -14,8 +14,6 @@ __all__ = ["Here", "Remote", "open_remote", "reader_over"]
 
 SMALL: Final = 1 << 20
 """Bytes up to which an object comes whole, with the first request."""
-_TAIL: Final = 256 << 10
-"""Bytes of the end of a Parquet file that come with the first request; most footers are smaller."""
 
 Here = bytes | Footer
 """What of an object is here: all of it, or the end of a Parquet file."""
@@ -32,6 +30,7 @@ def open_remote(
     known: ObjectInfo | None = None,
     lasting: bool = False,
     if_match: str | None = None,
+    end: bytes | None = None,
 ) -> tuple[Reader, Here | None]:
     """Open an object, and return what of it is here already, if it is worth being kept for the next time.
 
@@ -41,8 +40,11 @@ def open_remote(
         known: What is known of the object.
         lasting: Whether that cannot change.
         if_match: Etag that it must still have.
+        end: The last bytes of what is known, if they are here: the end of a Parquet file, or all of a small one.
     """
     parquet = is_parquet(key)
+    if known is not None and end:
+        return _opened(provider, known, end)
     if known is None or (known.size > SMALL and not parquet and not lasting):
         return _open_unknown(provider, key, parquet=parquet, if_match=if_match)
     if known.size > SMALL and not parquet:
@@ -50,7 +52,7 @@ def open_remote(
 
         return open_reader(known, _Get(provider, known)), None
     try:
-        data = _read(provider, known, ByteRange(max(known.size - _TAIL, 0) if parquet else 0, known.size))
+        data = _read(provider, known, ByteRange(max(known.size - TAIL, 0) if parquet else 0, known.size))
     except HeadMoved:
         if lasting:
             raise
@@ -79,11 +81,11 @@ class _Get:
 
 
 def _open_unknown(provider: Remote, key: str, *, parquet: bool, if_match: str | None) -> tuple[Reader, Here | None]:
-    reader = provider.read(key, range=ByteRange(-_TAIL) if parquet else None, if_match=if_match)
+    reader = provider.read(key, range=ByteRange(-TAIL) if parquet else None, if_match=if_match)
     if reader.info.size > SMALL and not parquet:
         return reader, None
     with reader:
-        return _opened(provider, reader.info, read_exactly(reader, min(reader.info.size, _TAIL if parquet else SMALL)))
+        return _opened(provider, reader.info, read_exactly(reader, min(reader.info.size, TAIL if parquet else SMALL)))
 
 
 def _opened(provider: Remote, info: ObjectInfo, data: bytes) -> tuple[Reader, Here]:

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from io import IOBase
@@ -23,6 +24,7 @@ from datastore.fs.files import read_exactly
 from datastore.fs.opening import Here, Remote, open_remote, reader_over
 from datastore.fs.paths import IsPrefix, join
 from datastore.fs.pins import Pins, locked_target, parse_pins, pin_name, pinned_provider
+from datastore.fs.siblings import Siblings
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, Reader
@@ -86,6 +88,16 @@ class Listing(Struct, frozen=True):
     objects: Sequence[ObjectInfo]
     prefixes: Sequence[str]
 
+    def at(self, place: Place) -> ObjectInfo | None:
+        """Return the object at a place under a prefix that was listed flat, or None for a prefix; else `NotFound`."""
+        key = place.key
+        for name in (key, f"{key}/"):
+            start = bisect_left(self.objects, name, key=lambda info: info.key)
+            found = self.objects[start] if start < len(self.objects) else None
+            if found is not None and (found.key == key or found.key.startswith(f"{key}/")):
+                return found if found.key == key else None
+        raise NotFound(f"no object {key!r} in {place.base}", hint="list the folder above it")
+
 
 class View:
     """A namespace seen through pins. Safe to share between threads, and to use after a fork: it holds no lock.
@@ -106,9 +118,12 @@ class View:
         self._infos: _Kept[ObjectInfo | None] = _Kept(_INFOS)
         self._listings: _Kept[Listing] = _Kept(_LISTINGS)
         self._objects: _Kept[tuple[ObjectInfo, Here]] = _Kept(_OBJECTS)
+        self._just_listed: _Kept[tuple[float, Listing]] = _Kept(_LISTINGS)
+        self._prefixes: _Kept[float] = _Kept(_OBJECTS)
+        self._siblings = Siblings()
         self._made: _Kept[str] = _Kept(_OBJECTS)
         self.once = once
-        self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_OBJECTS)
+        self._seen: _Kept[tuple[float, ObjectInfo]] = _Kept(_LISTING_NAMES)
         self._opened: _Kept[_Opened] = _Kept(_OBJECTS)
 
     @property
@@ -167,6 +182,8 @@ class View:
     def wrote(self, place: Place) -> None:
         """Drop the pin of a ref that was written to, so that the writer sees what it wrote."""
         self._seen.clear()
+        self._just_listed.clear()
+        self._prefixes.clear()
         self._opened.clear()
         if self.pins and self.pins.pop(pin_name(place.target), None):
             self._commits.clear()
@@ -244,7 +261,8 @@ class View:
                 if info.etag == known.etag:
                     return reader_over(provider, info, here)
         lasting = place.snapshot is not None
-        reader, here = open_remote(provider, place.key, known=known, lasting=lasting, if_match=if_match)
+        end = self._siblings.opened(provider, key[0], known) if known is not None else None
+        reader, here = open_remote(provider, place.key, known=known, lasting=lasting, if_match=if_match, end=end)
         if here is not None and (self.once or lasting):
             self._objects.put(key, (reader.info, here))
         self._saw(place, reader.info)
@@ -252,9 +270,9 @@ class View:
 
     def _saw(self, place: Place, found: ObjectInfo) -> None:
         if place.snapshot is not None:
-            self._infos.put((place.snapshot, place.key), found)
+            self._infos.put((place.snapshot, found.key), found)
         elif self.once and serves_requests(place.provider):
-            self._seen.put((place.base, place.key), (time.monotonic(), found))
+            self._seen.put((place.base, found.key), (time.monotonic(), found))
 
     def is_prefix(self, place: Place) -> bool:
         """Tell whether something is under a place with a key."""
@@ -293,6 +311,7 @@ class View:
         key = (place.snapshot, place.prefix + stem, delimiter)
         if place.snapshot is not None:
             for known in self._listings.get(key):
+                self._siblings.listed(place.snapshot, known.objects)
                 return known
         objects: list[ObjectInfo] = []
         prefixes: list[str] = []
@@ -302,6 +321,13 @@ class View:
         found = Listing(objects, prefixes)
         if place.snapshot is not None:
             self._remember(key, place.snapshot, found)
+        elif self.once:
+            if delimiter is None:
+                self._just_listed.put((place.base, place.prefix + stem), (time.monotonic(), found))
+            for info in objects[:_LISTING_NAMES]:
+                self._saw(place, info)
+        if serves_requests(place.provider) and (self.once or place.snapshot is not None):
+            self._siblings.listed(place.snapshot or place.base, objects)
         return found
 
     def forget(self) -> None:
@@ -312,17 +338,45 @@ class View:
         self._objects.clear()
         self._opened.clear()
         self._seen.clear()
+        self._just_listed.clear()
+        self._prefixes.clear()
 
     def _entry(self, place: Place) -> ObjectInfo | None:
         if not place.key:
             self.require(place)
             return None
+        listed = self._listing_over(place)
+        if listed is not None:
+            return listed.at(place)
+        spot = place.base, place.key
+        for when in self._prefixes.get(spot):
+            if time.monotonic() - when < _BELIEVED:
+                return None
         try:
             return self.head(place)
         except NotFound:
-            if self.is_prefix(place):
-                return None
-            raise
+            if not self.is_prefix(place):
+                raise
+        if self.once:
+            self._prefixes.put(spot, time.monotonic())
+        return None
+
+    def _listing_over(self, place: Place) -> Listing | None:
+        """Return a listing of all that is under some folder above a place, if there is one that is still true.
+
+        pyarrow looks for two files of metadata beside each dataset that it has just listed.
+        """
+        folder = place.key
+        while folder:
+            folder = folder.rpartition("/")[0]
+            prefix = f"{folder}/" if folder else ""
+            if place.snapshot is not None:
+                for found in self._listings.get((place.snapshot, prefix, None)):
+                    return found
+            for when, found in self._just_listed.get((place.base, prefix)):
+                if time.monotonic() - when < _BELIEVED:
+                    return found
+        return None
 
     def _remember(self, key: Hashable, snapshot: str, found: Listing) -> None:
         if len(found.objects) + len(found.prefixes) <= _LISTING_NAMES:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
+from datastore import stopping
 from datastore.calls import Call, HttpRequest, HttpResponse
 from datastore.errors import DatastoreError, Unavailable
 from datastore.http.forking import leak
@@ -56,12 +57,12 @@ class Engine:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Carry out one request and return its last answer, whatever its status; errors as in `run`."""
-        ended: SimpleQueue[Job] = SimpleQueue()
+        ended: SimpleQueue[Job | None] = SimpleQueue()
         with traced(request) as span:
             job = Job(request, ended.put)
             try:
                 self._start(job)
-                ended.get()
+                stopping.take(ended)
             except BaseException:  # Ctrl-C: the sink is the caller's again only when the job has let go of it
                 self._let_go([job])
                 raise
@@ -95,7 +96,7 @@ class Engine:
             calls: Each with whatever tells it from the others.
             limit: Most requests in flight.
         """
-        ended: SimpleQueue[Job] = SimpleQueue()
+        ended: SimpleQueue[Job | None] = SimpleQueue()
         running: dict[Job, tuple[Tag, Call[T]]] = {}
         source, process, more = iter(calls), os.getpid(), True
         try:
@@ -114,7 +115,7 @@ class Engine:
                     except DatastoreError as error:
                         yield running.pop(job)[0], error
                     continue
-                job = ended.get()
+                job = stopping.take(ended)
                 tag, call = running.pop(job)
                 yield tag, _outcome(job, call)
         finally:
@@ -130,6 +131,7 @@ class Engine:
             loop.close()
 
     def _start(self, job: Job) -> None:
+        stopping.check()
         if job.request.authorize is not None:
             job.signed = job.request.authorize(job.request, None)
         (self._loop or self._open()).submit(job)

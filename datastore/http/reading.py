@@ -18,6 +18,9 @@ __all__ = ["FIRST", "RangedReader", "open_reader"]
 FIRST: Final = 1 << 20
 """Bytes that a reader asks for before it knows how it is read."""
 _SMALLEST: Final = 256 << 10
+_NEAR: Final = 1 << 20
+"""Bytes that may be passed over: reading on from there is still reading in sequence, as from one header of a tar file
+to the next."""
 _WINDOW: Final = 4 << 20
 _AHEAD: Final = 4
 
@@ -61,6 +64,7 @@ class RangedReader(PositionedReader):
     """Reads ranges: large reads as parallel requests straight into the caller's buffer, small ones from read-ahead.
 
     Read-ahead begins with one small request and grows while reading goes on in sequence, up to 4 × 4 MiB in flight.
+    Whoever jumps to the end wants what is before it, too: archives have their tables there.
     """
 
     def __init__(self, info: ObjectInfo, get: GetCall, *, start: int, size: int, first: bytes = b"") -> None:
@@ -70,7 +74,7 @@ class RangedReader(PositionedReader):
         self._process = os.getpid()
         self._windows: deque[_Window] = deque()
         self._ahead = 1
-        self._step = _SMALLEST
+        self._step = FIRST
         self._next = 0
         if first:
             self._windows.append(_Window(0, min(len(first), size), lambda: first))
@@ -96,8 +100,8 @@ class RangedReader(PositionedReader):
             first = self._start + position
             fill(self._get, buffer, start=first, stop=first + len(buffer))
             return len(buffer)
-        if not here and self._next != position:
-            self._restart(position)
+        if not here:
+            self._land(position)
         if not (here and len(buffer) >= PART):  # the rest of a large read goes straight into its buffer
             self._look_ahead(len(buffer))
         window = self._windows[0]
@@ -107,6 +111,13 @@ class RangedReader(PositionedReader):
         piece = memoryview(data)[position - window.start :][: len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
+
+    def _land(self, position: int) -> None:
+        """Go on at a position that nothing is on its way for."""
+        if not self._windows and 0 <= position - self._next <= _NEAR:
+            self._next = position
+        else:
+            self._restart(min(position, max(self._size - _SMALLEST, 0)))
 
     def _restart(self, position: int) -> None:
         self._windows.clear()

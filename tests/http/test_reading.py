@@ -91,12 +91,46 @@ def test_the_first_request_is_small_and_grows_while_reading_goes_on(store):
     with store.open() as reader:
         reader.read(10)
         store.server.wait_for(lambda: len(store.server.asked) == 1)
-        assert store.spans == [(0, 256 << 10)]
+        assert store.spans == [(0, MIB)]  # as where nothing is known of an object
         while reader.tell() < 15 * MIB:  # what is read ahead then is far from the end
             reader.read(100_000)
     sizes = [size for _, size in sorted(store.spans)]  # several are on their way: the server may see them in any order
     assert sizes == sorted(sizes)
     assert sizes[-1] == 4 * MIB
+
+
+def test_after_a_jump_little_is_asked_for_again(store):
+    with store.open() as reader:
+        reader.seek(20 * MIB)
+        reader.read(10)
+    assert store.spans == [(20 * MIB, 256 << 10)]
+
+
+@pytest.mark.parametrize("step", [10_000, 300_000, 1_000_000])
+def test_small_steps_forward_are_reading_in_sequence(store, step):
+    """As tarfile goes from header to header: what lies between is passed over, and no round trip is lost for it."""
+    with store.open() as reader:
+        for position in range(0, 30 * MIB, step):
+            reader.seek(position)
+            assert b"".join(_pieces(reader, 512)) == DATA[position : position + 512]
+    assert len(store.spans) <= 14
+
+
+def test_larger_steps_are_jumps_and_bring_nothing_in_between(store):
+    with store.open() as reader:
+        for position in range(0, 30 * MIB, 5 * MIB):
+            reader.seek(position)
+            reader.read(512)
+    assert [size for _, size in store.spans] == [MIB] + [256 << 10] * 5
+
+
+def test_a_jump_to_the_end_brings_what_is_before_it(store):
+    """As zipfile looks for the table of an archive: the record at its end, then the table."""
+    with store.open() as reader:
+        for back in (22, 60_000, 200_000):
+            reader.seek(-back, os.SEEK_END)
+            assert reader.read(22) == DATA[SIZE - back :][:22]
+    assert store.spans == [(SIZE - (256 << 10), 256 << 10)]
 
 
 def test_what_is_here_already_is_not_asked_for(store):

@@ -3,7 +3,7 @@
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -85,7 +85,14 @@ class LakeFSServer(Server, frozen=True, kw_only=True, eq=False):
             self.storage.stop()
 
 
-def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls: bool = False) -> LakeFSServer:
+def start_lakefs(
+    folder: Path,
+    *,
+    local: bool = False,
+    honest: bool = False,
+    tls: bool = False,
+    presigned: Callable[[str], str] | None = None,
+) -> LakeFSServer:
     """Start lakeFS with one administrator.
 
     Args:
@@ -93,6 +100,7 @@ def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls
         local: Whether its objects are on the local disk, so that it cannot presign URLs; else they are on a versitygw.
         honest: Whether it waits 3 ms to batch reads of branches, as it does by default; tests are faster without.
         tls: Whether it speaks https.
+        presigned: Makes, of the endpoint of its storage, the one that presigned URLs name: a proxy before it.
 
     Raises:
         NotFound: There is no Go to build it, or no trustme to make certificates.
@@ -104,11 +112,8 @@ def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls
     scheme, ca = ("https", certificate.authority) if certificate else ("http", None)
     variables = _variables(folder, keys=keys, honest=honest)
     if certificate:
-        variables |= {
-            "TLS_ENABLED": "true",
-            "TLS_CERT_FILE": str(certificate.chain),
-            "TLS_KEY_FILE": str(certificate.key),
-        }
+        variables |= {"TLS_ENABLED": "true", "TLS_CERT_FILE": str(certificate.chain)}
+        variables["TLS_KEY_FILE"] = str(certificate.key)
     binary = str(build("lakefs"))
     log = folder / "log"
 
@@ -117,7 +122,7 @@ def start_lakefs(folder: Path, *, local: bool = False, honest: bool = False, tls
         return True  # and it is the right one: nobody else takes these keys
 
     storage = None if local else _storage(folder / "storage")
-    variables |= _local_blocks(folder) if storage is None else _s3_blocks(storage)
+    variables |= _local_blocks(folder) if storage is None else _s3_blocks(storage, presigned)
 
     def command(port: int) -> Command:
         listen = {"LISTEN_ADDRESS": f"127.0.0.1:{port}"}
@@ -173,7 +178,7 @@ def _local_blocks(folder: Path) -> dict[str, str]:
     return {"BLOCKSTORE_TYPE": "local", "BLOCKSTORE_LOCAL_PATH": str(folder / "data")}
 
 
-def _s3_blocks(storage: S3Server) -> dict[str, str]:
+def _s3_blocks(storage: S3Server, presigned: Callable[[str], str] | None) -> dict[str, str]:
     options = {
         "ENDPOINT": storage.endpoint,
         "FORCE_PATH_STYLE": "true",
@@ -181,7 +186,7 @@ def _s3_blocks(storage: S3Server) -> dict[str, str]:
         "DISCOVER_BUCKET_REGION": "false",
         "CREDENTIALS_ACCESS_KEY_ID": storage.access_key,
         "CREDENTIALS_SECRET_ACCESS_KEY": storage.secret_key,
-    }
+    } | ({} if presigned is None else {"PRE_SIGNED_ENDPOINT": presigned(storage.endpoint)})
     return {"BLOCKSTORE_TYPE": "s3"} | {f"BLOCKSTORE_S3_{name}": value for name, value in options.items()}
 
 

@@ -1,0 +1,284 @@
+"""The functions of `datastore`, awaited. Written by `python -m tools.twins`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datastore import api
+from datastore.aio.caches import Cache
+from datastore.aio.handles import Repo
+from datastore.aio.running import Entering, call
+from datastore.aio.streams import Stream
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+    from typing import Literal
+
+    from datastore.cachestore.contents import Linking
+    from datastore.history import Diff
+    from datastore.mounted import Mount
+    from datastore.streaming.assembling import As, Decode
+    from datastore.streaming.planning import FormatName
+    from datastore.urls import DatasetURL
+
+__all__ = [
+    "cache",
+    "clone",
+    "create_repo",
+    "delete_repo",
+    "diff",
+    "mounts",
+    "pin",
+    "pinned",
+    "repo",
+    "repos",
+    "resolve",
+    "resolving",
+    "stream",
+    "sync",
+]
+
+
+async def clone(url: str, name: str, *, tags: bool = False) -> Repo:
+    """Make a repo here of a branch of another one, with its history; the same call again goes on, or does nothing.
+
+    Args:
+        url: The other repo; with a ref, that branch of it instead of the default one.
+        name: Of the new repo, which remembers where it is from: `repo.pull()` and `repo.push()` need no URL.
+        tags: Whether the tags of its commits come along.
+
+    Raises:
+        AlreadyExists: There is a repo or mount of this name, which is no clone of that one.
+    """
+    return Repo(await call(api.clone, url, name, tags=tags))
+
+
+async def create_repo(name: str, *, exist_ok: bool = False) -> Repo:
+    """Make a repo in the embedded store, and the store with it if it is the first; or one in a mount of several repos.
+
+    Args:
+        name: 3 to 63 of a-z, 0-9 and `-`; `mount/name` for a mount.
+        exist_ok: Give back the repo that is there.
+
+    Raises:
+        AlreadyExists: A repo or mount has the name.
+        ValidationError: Not a name for a repo.
+    """
+    return Repo(await call(api.create_repo, name, exist_ok=exist_ok))
+
+
+async def delete_repo(name: str) -> None:
+    """Delete a repo with its branches, tags and uncommitted changes. This cannot be undone.
+
+    Args:
+        name: Of a repo in the embedded store, or `mount/name`.
+    """
+    await call(api.delete_repo, name)
+
+
+async def diff(a: str, b: str) -> Diff:
+    """Return what differs between two URLs: the objects that they name, and all that is under them.
+
+    Refs of one repo are compared commit by commit, which costs what changed. Anything else is listed on both sides; the
+    keys of the changes then count from the two URLs.
+
+    Raises:
+        NotFound: There is nothing at a URL, or, for two refs of one repo, at neither.
+    """
+    return await call(api.diff, a, b)
+
+
+async def mounts() -> list[Mount]:
+    """Return the mounts: those of the configuration and those made by `mount`."""
+    return await call(api.mounts)
+
+
+async def pin(url: str | os.PathLike[str], *, name: str, update: bool = False) -> DatasetURL:
+    """Write down in `datastore.lock` what a URL leads to now, and return the URL with its commit.
+
+    The same call again changes nothing and returns what was pinned before, whatever came since: a notebook that is run
+    again reads the same data. `datastore lock update`, or `update=True`, pins anew.
+
+    Args:
+        url: An object, or a prefix with all that is under it; of a branch, what is committed.
+        name: 1 to 64 letters, digits, `_` and `-`.
+        update: Replace a pin of this name: by the state of now, or by another URL.
+
+    Raises:
+        AlreadyExists: The name pins another URL.
+        UncommittedChanges: The branch has some under the URL; names them.
+        NotFound: There is nothing; or what was pinned is gone.
+        ConfigError: The lock file is damaged; names the line.
+        Forbidden: It is not pinned yet, and this process is frozen.
+    """
+    return await call(api.pin, url, name=name, update=update)
+
+
+async def pinned(name: str) -> DatasetURL:
+    """Return the URL of a pin with its commit, for everything that reads a URL.
+
+    Where there are no versions (a bucket, a local folder) it is the URL itself, after a look whether the data are still
+    those that were pinned.
+
+    Raises:
+        NotFound: No such pin; or what was pinned is gone.
+        HeadMoved: Without versions: there are other data by now.
+        ConfigError: The lock file is damaged; names the line.
+    """
+    return await call(api.pinned, name)
+
+
+def repo(name: str) -> Repo:
+    """Return a repo, or a mount of a versioned provider, by name.
+
+    Raises:
+        NotFound: Nothing has the name; says which are near.
+        UnsupportedOperation: The mount has no versions.
+    """
+    return Repo(api.repo(name))
+
+
+async def repos() -> list[Repo]:
+    """Return the repos of the embedded store, by name."""
+    return [Repo(one) for one in await call(api.repos)]
+
+
+async def resolve(
+    url: str | os.PathLike[str],
+    *,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    offline: bool | None = None,
+    link: Linking = "auto",
+) -> Path:
+    """Return a local path with just the bytes of a URL: a file for an object, a real folder for all under a prefix.
+
+    The bytes are verified, read-only, and shared by all processes that resolve the same. What was brought once is not
+    brought again, whatever it is called elsewhere; a URL of a commit that was resolved before takes no request. The
+    last name is kept, with its suffix. The path stays valid until this process ends.
+
+    Args:
+        url: An object, a prefix, a repo or a mount.
+        allow_patterns: Globs over the names in a folder; only what matches one of them.
+        ignore_patterns: What matches one of them is left out.
+        offline: Ask no service; None takes what the configuration says (`DATASTORE_OFFLINE=1`).
+        link: How the file shares the disk with others of the same bytes: `auto` shares nothing that somebody who
+            writes to it could change; `hard` shares the inode where the disk can, for very large files.
+
+    Raises:
+        NotFound: There is nothing.
+        NotCached: It is not here, and this is offline; names what is missing.
+        HeadMoved: It was changed again and again while it was brought.
+        IntegrityError: The bytes that came are not those that were promised.
+        Unavailable: The service cannot be reached, or there is no room.
+    """
+    return await call(
+        api.resolve, url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
+    )
+
+
+def resolving(
+    url: str | os.PathLike[str],
+    *,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    offline: bool | None = None,
+    link: Linking = "auto",
+) -> AbstractAsyncContextManager[Path]:
+    """Give a path as `resolve` does, for a `async with` block: then the cache may remove it when it needs the room."""
+    return Entering(
+        lambda: api.resolving(
+            url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
+        ),
+        lambda given: given,
+    )
+
+
+async def stream(
+    url: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    shuffle: int | None = None,
+    batch_size: int = 64,
+    epochs: int = 1,
+    format: FormatName | None = None,
+    as_: As | None = None,
+    decode: Decode | Literal["pil"] | None = None,
+    window: int = 256 << 20,
+    drop_last: bool = False,
+    rank: int | None = None,
+    world_size: int | None = None,
+) -> Stream:
+    """Return the batches of some data for training: of one commit, in an order that can be gone on with anywhere.
+
+    The order is a function of commit, seed and epoch, whatever the number of ranks and workers; each row comes once per
+    epoch. The ref is resolved here, once.
+
+    Args:
+        url: An object, or a prefix with objects of one format. On a branch nothing under it may be uncommitted.
+        columns: Those of tables, in the order wanted, or the suffixes of tar members; all if not given.
+        shuffle: Seed; None leaves rows in the order of keys.
+        batch_size: Rows of a batch, on this rank. The last batch of an epoch may have fewer.
+        epochs: How often each row comes.
+        format: Goes by the names if not given; if it is, objects with other names are left out.
+        as_: Tables as `numpy` (dicts of arrays, the default), `arrow` or `rows`. Files and tar members are always rows.
+        decode: For files and tar members: "pil" makes images; or functions by suffix.
+        window: Bytes that are held, over all workers of one stream, and shuffled together.
+        drop_last: Whether a smaller last batch of an epoch is left out, and what would give some ranks a batch more.
+        rank: Which of several processes this is; torch.distributed, torchrun or srun tell if not given.
+        world_size: Of how many.
+
+    Raises:
+        UncommittedChanges: The branch has some under the URL; names them.
+        ValidationError: Several ranks and a ref that moves; objects of several formats; no such column.
+        NotFound: No rows.
+    """
+    return Stream(
+        await call(
+            api.stream,
+            url,
+            columns=columns,
+            shuffle=shuffle,
+            batch_size=batch_size,
+            epochs=epochs,
+            format=format,
+            as_=as_,
+            decode=decode,
+            window=window,
+            drop_last=drop_last,
+            rank=rank,
+            world_size=world_size,
+        )
+    )
+
+
+async def sync(
+    source: str | os.PathLike[str], dest: str | os.PathLike[str], *, delete: bool = False, dry_run: bool = False
+) -> Diff:
+    """Make a folder as another one is, between any two mounts or a mount and a local folder.
+
+    Copies what is missing or different, by the cheapest way that both sides know, several objects at a time. After an
+    interruption the same call goes on. On a branch the changes are uncommitted.
+
+    Args:
+        source: A prefix, a repo or mount, or a local folder.
+        dest: The same; what is under it becomes what is under the source.
+        delete: Whether what only the dest has is deleted, after everything is copied.
+        dry_run: Only tell.
+
+    Returns:
+        What was done, or is to be done: `added` and `changed` keys are copied, `removed` ones deleted.
+
+    Raises:
+        NotFound: There is nothing at the source.
+        ValidationError: One of the two is within the other.
+        Forbidden: The dest is read-only.
+    """
+    return await call(api.sync, source, dest, delete=delete, dry_run=dry_run)
+
+
+cache = Cache(api.cache)
+"""The cache of this process."""
