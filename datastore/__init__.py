@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         create_repo,
         delete_repo,
         diff,
+        download,
         filesystem,
         mount,
         mounts,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         resolving,
         stream,
         sync,
+        upload,
         url,
     )
     from datastore.errors import (
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from datastore.streaming.stream import Stream
     from datastore.tables import TableDiff
     from datastore.transactions import Transaction
+    from datastore.transfers.plans import Plan
     from datastore.urls import DatasetURL
     from datastore.values import Change, KeyConflict, ObjectInfo
 
@@ -93,6 +96,7 @@ __all__ = [
     "NotFound",
     "NothingToCommit",
     "ObjectInfo",
+    "Plan",
     "Repo",
     "SecurityError",
     "Stream",
@@ -110,6 +114,7 @@ __all__ = [
     "create_repo",
     "delete_repo",
     "diff",
+    "download",
     "filesystem",
     "mount",
     "mounts",
@@ -119,6 +124,7 @@ __all__ = [
     "resolving",
     "stream",
     "sync",
+    "upload",
     "url",
 ]
 
@@ -129,6 +135,7 @@ _HOMES = {
         "create_repo",
         "delete_repo",
         "diff",
+        "download",
         "filesystem",
         "mount",
         "mounts",
@@ -138,6 +145,7 @@ _HOMES = {
         "resolving",
         "stream",
         "sync",
+        "upload",
         "url",
     ),
     "datastore.experiments": ("Experiment",),
@@ -148,6 +156,7 @@ _HOMES = {
     "datastore.streaming.stream": ("Stream",),
     "datastore.tables": ("TableDiff",),
     "datastore.transactions": ("Transaction",),
+    "datastore.transfers.plans": ("Plan",),
     "datastore.urls": ("DatasetURL",),
     "datastore.values": ("Change", "KeyConflict", "ObjectInfo"),
 }

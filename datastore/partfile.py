@@ -1,6 +1,5 @@
 """A local file in the making, which appears under its name whole or not at all."""
 
-import itertools
 import os
 import secrets
 import stat
@@ -13,8 +12,6 @@ from datastore.values import ObjectInfo
 
 __all__ = ["PartFile", "check_content", "landing_of"]
 
-_NAMES: Final = itertools.count()
-_OURS: Final = secrets.token_hex(8)  # a forked child has it, too, but another number
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -49,8 +46,9 @@ class PartFile:
     __slots__ = ("_part", "_target", "fd")
 
     def __init__(self, target: str) -> None:
-        # Not the target's own name with a suffix: that may be longer than the disk allows.
-        name = f".{_OURS}-{os.getpid():x}-{next(_NAMES):x}.part"
+        # Not the target's own name with a suffix: that may be longer than the disk allows. What a death leaves of it
+        # is none of the objects of a folder, and none of its files that are put elsewhere.
+        name = f".datastore-tmp-{secrets.token_hex(8)}"
         self._part = os.path.join(os.path.dirname(target), name)  # noqa: PTH118, PTH120 - thousands of these in a row
         self._target = target
         self.fd = os.open(self._part, _FLAGS, 0o666)

@@ -20,6 +20,7 @@ from datastore.cli import (
     servers,
     starting,
     stores,
+    transferring,
 )
 from datastore.cli.failures import failure_of, report
 from datastore.cli.options import Group
@@ -80,6 +81,7 @@ app = App(
         *branches.COMMANDS,
         *changes.COMMANDS,
         *exchanging.COMMANDS,
+        *transferring.COMMANDS,
         *moving.COMMANDS,
         *servers.COMMANDS,
         *doctor.COMMANDS,

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from datastore.embedded.blobs import BlobFiles, Draft
 from datastore.embedded.packs import PACKED, PackDraft
 from datastore.errors import Unavailable
 from datastore.provider import Bytes
+from datastore.steady import Steady
 from datastore.streams import as_bytes, body_chunks
 
 if TYPE_CHECKING:
@@ -89,13 +90,18 @@ class Batch:
         for draft in (*(draft for draft, _ in self._drafts), *self._packs):
             draft.discard()
 
-    def take(self, sources: Sequence[_Source]) -> list[tuple[bytes, int]]:
-        """Take bodies, and return the digest and size of each."""
+    def take(
+        self, sources: Sequence[_Source], *, told: Callable[[int, int], object] | None = None
+    ) -> list[tuple[bytes, int]]:
+        """Take bodies, and return the digest and size of each; `told` learns the sizes as they come, by place."""
         taken: list[tuple[bytes, int]] = []
         at = 0
         for piece in self._read(sources):
             self._sort(sources[at : at + len(piece)], piece)
             taken += ((found.digest, _size(found)) for found in piece)
+            if told is not None:
+                for number, found in enumerate(piece, at):
+                    told(number, _size(found))
             at += len(piece)
         self._finish()
         return taken
@@ -136,11 +142,14 @@ class Batch:
         found = os.fstat(fd)
         if stat.S_ISREG(found.st_mode) and found.st_size > PACKED:
             return self._blobs.draft_of(path, reflink=self._reflink)
+        steady = Steady.of(fd, path)
         data = _read_up_to(fd, PACKED + 1)
         if len(data) <= PACKED:
+            steady.check()
             return _Small(hashlib.sha256(data).digest(), data)
+        steady.check()  # else it grows while it is read
         draft = self._blobs.draft()
-        with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe, or it grows while it is read
+        with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe
             for chunk in chain([data], body_chunks(rest)):
                 draft.write(chunk)
         draft.finish()

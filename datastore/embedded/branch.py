@@ -391,10 +391,16 @@ class EmbeddedRef:
             edits[check_key(info.key)] = link_entry(info, check_metadata(info.metadata), modified_us=now)
         return self.stage(edits)
 
-    def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
+    def import_files(
+        self,
+        files: Sequence[tuple[Path, str]],
+        *,
+        reflink: bool = False,
+        told: Callable[[int, int], object] | None = None,
+    ) -> Sequence[ObjectInfo]:
         """Put many local files, read and hashed by several threads; all are staged in one transaction, or none."""
         bodies = [(key, path, None) for path, key in files]
-        return self._put_bodies(bodies, mode=OVERWRITE, reflink=reflink)
+        return self._put_bodies(bodies, mode=OVERWRITE, reflink=reflink, told=told)
 
     def put_many(
         self, objects: Sequence[tuple[str, bytes, Attributes | None]], *, mode: PutMode = OVERWRITE
@@ -403,7 +409,12 @@ class EmbeddedRef:
         return self._put_bodies(objects, mode=mode)
 
     def _put_bodies(
-        self, bodies: Sequence[tuple[str, Path | bytes, Attributes | None]], *, mode: PutMode, reflink: bool = False
+        self,
+        bodies: Sequence[tuple[str, Path | bytes, Attributes | None]],
+        *,
+        mode: PutMode,
+        reflink: bool = False,
+        told: Callable[[int, int], object] | None = None,
     ) -> Sequence[ObjectInfo]:
         for key, _, attributes in bodies:
             check_key(key)
@@ -412,7 +423,7 @@ class EmbeddedRef:
         with self._store.db.snapshot() as db:
             self._writable(db)
         with Batch(self._store, reflink=reflink) as batch:
-            taken = batch.take([body for _, body, _ in bodies])
+            taken = batch.take([body for _, body, _ in bodies], told=told)
             now = self._store.clock()
             edits: Edits = {
                 key: entry_of(key, digest, size, modified_us=now, attributes=attributes)
