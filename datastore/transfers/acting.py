@@ -38,7 +38,7 @@ def import_files(source: Side, dest: Side, wanted: Sequence[Change], callback: A
     provider = dest.provider
     assert isinstance(provider, SupportsImport)  # noqa: S101 - `imports` has seen to it
     files = [(source.path_of(change.after), dest.folder + change.key) for change in wanted if change.after]
-    branches = _branches(source, dest, wanted, callback)
+    branches = _branches(dest, wanted, callback)
     infos = provider.import_files(files, told=branches.told)
     for number in range(len(files)):
         branches.over(number)
@@ -50,7 +50,7 @@ def carry(source: Side, dest: Side, wanted: Sequence[Change], callback: Any) -> 
 
     The first error ends it; what has arrived by then stays.
     """
-    branches = _branches(source, dest, wanted, callback)
+    branches = _branches(dest, wanted, callback)
     infos = [change.after for change in wanted if change.after]
     if dest.root is not None:
         _fetch(
@@ -117,7 +117,7 @@ def with_attributes(provider: Provider, infos: Sequence[ObjectInfo]) -> Sequence
     return found
 
 
-def _branches(source: Side, dest: Side, wanted: Iterable[Change], callback: Any) -> Branches:
+def _branches(dest: Side, wanted: Iterable[Change], callback: Any) -> Branches:
     found = [(change.after.key, dest.folder + change.key, change.after.size) for change in wanted if change.after]
     if callback is not None:
         callback.set_size(len(found))

@@ -23,6 +23,8 @@ Pair = tuple[str, ObjectInfo | None, ObjectInfo | None]
 Compare = Literal["content", "time"]
 """What tells that an object need not be sent again: its bytes alone, or a later time of the dest, too."""
 
+
+_Of = Literal["source", "dest", "both"]
 _HASHED: Final = re.compile(r"[0-9a-f]{32}(?:-([0-9]{1,5}))?", re.ASCII)
 _MIB: Final = 1 << 20
 _PARTS: Final = tuple(size * _MIB for size in (8, 16, 5, 10, 15, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024))
@@ -42,7 +44,7 @@ class Check(Struct, frozen=True):
         parts: How long the parts may have been that such an etag is of.
     """
 
-    of: Literal["source", "dest", "both"]
+    of: _Of
     wanted: str = ""
     parts: tuple[int, ...] = ()
 
@@ -89,20 +91,23 @@ def verdict(source: ObjectInfo, dest: ObjectInfo, *, readable: tuple[bool, bool]
         return False
     if source.digest is not None and dest.digest is not None:
         return source.digest == dest.digest
-    hashed = _HASHED.fullmatch(source.etag), _HASHED.fullmatch(dest.etag)
-    if hashed[0] and hashed[1] and source.etag == dest.etag:
+    same = source.etag == dest.etag and _HASHED.fullmatch(dest.etag) is not None
+    if same or (compare == "time" and dest.modified_us - source.modified_us > _RACY):
         return True
-    if compare == "time" and dest.modified_us - source.modified_us > _RACY:
-        return True
+    return _check(source, dest, readable) or False
+
+
+def _check(source: ObjectInfo, dest: ObjectInfo, readable: tuple[bool, bool]) -> Check | None:
     here, there = readable
-    for told, of, can in ((dest, "source", here), (source, "dest", there)):
+    ways: tuple[tuple[ObjectInfo, _Of, bool], ...] = ((dest, "source", here), (source, "dest", there))
+    for told, of, can in ways:
         if can and told.digest is not None:
             return Check(of, told.digest)
-    for told, of, can in ((dest, "source", here), (source, "dest", there)):
+    for told, of, can in ways:
         found = _HASHED.fullmatch(told.etag)
         if can and found is not None:
             return Check(of, told.etag, _parts_of(told.size, int(found[1])) if found[1] else ())
-    return Check("both") if here and there else False
+    return Check("both") if here and there else None
 
 
 def _parts_of(size: int, count: int) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Names of objects as names on a disk, exactly as they are or not at all.
 
-What `resolve` hands out is read: a name that a disk cannot have gets another one there. A folder that was downloaded is
-worked on and put back, so its names have to be those of the keys, and what cannot be is said before anything is written.
+What `resolve` hands out is only read: a name that a disk cannot have gets another one there. A folder that was
+downloaded is worked on and put back, so its names are those of the keys; where they cannot be, that is said before
+anything is written.
 """
 
 import os

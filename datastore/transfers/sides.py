@@ -120,7 +120,8 @@ def rows_of(side: Side, names: Sequence[str]) -> Iterator[Row]:
     if len(names) <= _FEW:
         return _rows_asked(side.provider, [side.folder + name for name in names], names)
     wanted, last = set(names), names[-1]
-    listed = rows(side, lambda name: name in wanted or name > last, under=os.path.commonprefix(names))
+    common = os.path.commonprefix([names[0], last])  # noqa: RUF071 - of characters, as prefixes are
+    listed = rows(side, lambda name: name in wanted or name > last, under=common)
     return takewhile(lambda row: row[0] <= last, listed)
 
 
