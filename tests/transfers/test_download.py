@@ -101,15 +101,6 @@ def test_a_commit_is_read_as_a_whole(main, place):
 # names
 
 
-@pytest.fixture
-def odd():
-    """A store that takes keys which none of ours would be written under."""
-    ds.mount("odd", "memory", name="odd-keys")
-    provider = provider_of("ds://odd/")
-    yield provider._objects if hasattr(provider, "_objects") else provider
-    provider.delete([info.key for page in provider.list() for info in page.objects])
-
-
 HOSTILE = ["../out", "a/../../out", "/abs", "a//b", "./x", "a/.", "x\0y", "n" * 300]
 
 
