@@ -212,8 +212,8 @@ def sync(
         allow_patterns: Globs over the names in the folder; what matches none of them is left alone on both sides.
         ignore_patterns: What matches one of them is left alone on both sides.
         compare: `content` goes by hashes: digests, and etags that are MD5s; what has none of a kind in common with its
-            copy is copied again. `time` also leaves out what has its size and was last written more than two seconds
-            before the dest's was.
+            copy is copied again. `time` also leaves out what has its size and was last written well before the dest's
+            was: two seconds on one machine; over a network ten minutes, and more for what is large.
         message: Makes a commit of all uncommitted changes of the dest's branch at the end, if there are any.
         callback: One of fsspec's; is told of objects, its branches of bytes.
 

@@ -1,8 +1,8 @@
 """What has to be done, decided from what is known of both sides. Nothing here does I/O.
 
 Whether two objects have the same bytes is told by their hashes: digests, or etags that are MD5s. Where one side tells
-a hash and the other is on this machine, the other is hashed (`hashing`). A time alone is believed only if it is asked
-for, as git believes it: never one that is too close to the other.
+a hash and the other is on this machine, the other is hashed (`hashing`). A time is believed only if that is asked for,
+and only, which is git's rule, if the copy cannot have been under way while the source was written to.
 """
 
 import re
@@ -31,8 +31,11 @@ _PARTS: Final = tuple(size * _MIB for size in (8, 16, 5, 10, 15, 20, 25, 32, 50,
 """How long parts of uploads commonly are: ours (S3, lakeFS), then those of other tools."""
 _MOST_PARTS: Final = 10_000
 _GUESSES: Final = 3
-_RACY: Final = 2_000_000
-"""Microseconds that tell two times apart for certain: some disks and services count in seconds, FAT in two of them."""
+_TICK: Final = 2.0
+"""Seconds that tell two times apart for certain: some disks and services count in seconds, FAT in two of them."""
+_UNDER_WAY: Final = 600.0
+_SLOWEST: Final = 32 << 10
+"""How long a copy over a network may take, at most: retries, and as many bytes a second as the engine insists on."""
 
 
 class Check(Struct, frozen=True):
@@ -78,13 +81,16 @@ def paired(source: Iterable[Row], dest: Iterable[Row]) -> Iterator[Pair]:
             here, there = next(ours, None), next(theirs, None)
 
 
-def verdict(source: ObjectInfo, dest: ObjectInfo, *, readable: tuple[bool, bool], compare: Compare) -> bool | Check:
+def verdict(
+    source: ObjectInfo, dest: ObjectInfo, *, readable: tuple[bool, bool], near: bool, compare: Compare
+) -> bool | Check:
     """Tell whether the dest has the bytes of the source, or which hash tells.
 
     Args:
         source: The object.
         dest: What is in its place.
         readable: Whether the bytes of each are on this machine.
+        near: Whether both of them are there.
         compare: See `Compare`.
     """
     if source.size != dest.size:
@@ -92,9 +98,14 @@ def verdict(source: ObjectInfo, dest: ObjectInfo, *, readable: tuple[bool, bool]
     if source.digest is not None and dest.digest is not None:
         return source.digest == dest.digest
     same = source.etag == dest.etag and _HASHED.fullmatch(dest.etag) is not None
-    if same or (compare == "time" and dest.modified_us - source.modified_us > _RACY):
+    if same or (compare == "time" and dest.modified_us - source.modified_us > _margin(source.size, near=near)):
         return True
     return _check(source, dest, readable) or False
+
+
+def _margin(size: int, *, near: bool) -> float:
+    """Return how much later, in microseconds, a copy has to be: it may have been read long before it was complete."""
+    return (_TICK if near else _TICK + _UNDER_WAY + size / _SLOWEST) * 1_000_000
 
 
 def _check(source: ObjectInfo, dest: ObjectInfo, readable: tuple[bool, bool]) -> Check | None:

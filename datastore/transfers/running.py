@@ -112,7 +112,8 @@ def _verdict(job: Job, here: ObjectInfo, there: ObjectInfo) -> bool | Check:
     if _keep_attributes(job) and not same_attributes(here, there):
         return False
     readable = job.source.reads_cheaply(here), job.dest.reads_cheaply(there)
-    return verdict(here, there, readable=readable, compare=job.compare)
+    near = job.source.provider.capabilities.local and job.dest.provider.capabilities.local
+    return verdict(here, there, readable=readable, near=near, compare=job.compare)
 
 
 def _keep_attributes(job: Job) -> bool:

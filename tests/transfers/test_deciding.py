@@ -21,8 +21,8 @@ def info(key="a.csv", **fields):
     return ObjectInfo(key=key, **given)
 
 
-def judged(source, dest, *, readable=(False, False), compare="content"):
-    return verdict(info(**source), info(**dest), readable=readable, compare=compare)
+def judged(source, dest, *, readable=(False, False), near=True, compare="content"):
+    return verdict(info(**source), info(**dest), readable=readable, near=near, compare=compare)
 
 
 @pytest.mark.parametrize("compare", ["content", "time"])
@@ -68,6 +68,15 @@ def test_else_what_is_on_this_machine_is_hashed_and_what_cannot_be_known_is_copi
 )
 def test_a_time_that_is_asked_for_has_to_be_later_beyond_doubt(later, same):
     found = judged({}, {"modified_us": 10 * SECOND + later}, readable=(True, True), compare="time")
+    assert found == (same or Check("both"))
+
+
+@pytest.mark.parametrize(
+    ("size", "later", "same"), [(3, 603, True), (3, 600, False), (1 << 30, 3600, False), (1 << 30, 34_000, True)]
+)
+def test_over_a_network_it_has_to_be_later_than_a_copy_can_take(size, later, same):
+    source, dest = {"size": size}, {"size": size, "modified_us": (10 + later) * SECOND}
+    found = judged(source, dest, readable=(True, True), near=False, compare="time")
     assert found == (same or Check("both"))
 
 
