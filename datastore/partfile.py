@@ -10,7 +10,10 @@ from datastore.errors import IntegrityError
 from datastore.streams import CHUNK, HashingSink, read_at
 from datastore.values import ObjectInfo
 
-__all__ = ["PartFile", "check_content", "landing_of"]
+__all__ = ["TEMP", "PartFile", "check_content", "landing_of"]
+
+TEMP: Final = ".datastore-tmp-"
+"""What the names of files in the making begin with; 16 hex digits follow."""
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -48,7 +51,7 @@ class PartFile:
     def __init__(self, target: str) -> None:
         # Not the target's own name with a suffix: that may be longer than the disk allows. What a death leaves of it
         # is none of the objects of a folder, and none of its files that are put elsewhere.
-        name = f".datastore-tmp-{secrets.token_hex(8)}"
+        name = TEMP + secrets.token_hex(8)
         self._part = os.path.join(os.path.dirname(target), name)  # noqa: PTH118, PTH120 - thousands of these in a row
         self._target = target
         self.fd = os.open(self._part, _FLAGS, 0o666)

@@ -48,7 +48,7 @@ def read_objects(
 
 
 def download_objects(
-    provider: Provider, wanted: Sequence[Wanted], *, follow: bool = True, told: Told = None
+    provider: Provider, wanted: Sequence[Wanted], *, follow: bool = True, resume: bool = False, told: Told = None
 ) -> Generator[tuple[int, Failure | None]]:
     """Write each object into a local file, which appears whole or not at all; missing folders are made.
 
@@ -58,6 +58,7 @@ def download_objects(
         provider: Where the objects are.
         wanted: Each object and its file, as in `transfer.download_object`; the version must still be there.
         follow: Whether a link, or a device, in the place of a file is written through; else it is replaced.
+        resume: Whether what came of a large object stays, hidden beside its file, and is gone on with the next time.
         told: Progress.
 
     Yields:
@@ -74,7 +75,7 @@ def download_objects(
             if target is None:
                 special.append(number)
                 return None
-            return FileArrival(info, target)
+            return FileArrival(info, target, resume=resume)
 
         limit = width([info.size for info, _ in wanted])
         yield from gathered(provider, len(wanted), arrival_of, limit=limit, told=told)

@@ -77,6 +77,7 @@ def _fetch(source: Side, wanted: Sequence[tuple[ObjectInfo, str]], branches: Bra
                 source.provider,
                 [wanted[number] for number in numbers],
                 follow=False,
+                resume=True,
                 told=lambda place, size, numbers=numbers: branches.told(numbers[place], size),
             )
         ) as results:

@@ -86,8 +86,9 @@ def run(job: Job, ours: Iterable[Row], theirs: Iterable[Row]) -> Plan:
 
 
 def _judged(job: Job, pairs: Sequence[Pair]) -> _Judged:
-    pairs = _with_attributes(job, pairs)
-    verdicts = {name: _verdict(job, a, b) for name, a, b in pairs if a is not None and b is not None}
+    rule = _rule_of(job)
+    pairs = _with_attributes(job, rule, pairs)
+    verdicts = {name: _verdict(rule, a, b) for name, a, b in pairs if a is not None and b is not None}
     late = acting.imports(job.source, job.dest) and not job.dry_run
     unsure: set[str] = set()
     doubts: dict[str, Doubt] = {}
@@ -108,22 +109,38 @@ def _judged(job: Job, pairs: Sequence[Pair]) -> _Judged:
     return _Judged(changes, frozenset(unsure), [here for name, here, _ in pairs if here and name in current])
 
 
-def _verdict(job: Job, here: ObjectInfo, there: ObjectInfo) -> bool | Check:
-    if _keep_attributes(job) and not same_attributes(here, there):
-        return False
-    readable = job.source.reads_cheaply(here), job.dest.reads_cheaply(there)
-    near = job.source.provider.capabilities.local and job.dest.provider.capabilities.local
-    return verdict(here, there, readable=readable, near=near, compare=job.compare)
+class _Rule(Struct, frozen=True):
+    """What the two sides can tell; asked once, since a branch has to look whether it is one.
+
+    Attributes:
+        attributes: Whether the dest keeps attributes, and the source's are known.
+        listed: Whether the dest's listing tells them.
+        local: Which sides are on this machine.
+        compare: What tells that an object need not be sent again.
+    """
+
+    attributes: bool
+    listed: bool
+    local: tuple[bool, bool]
+    compare: Compare
 
 
-def _keep_attributes(job: Job) -> bool:
+def _rule_of(job: Job) -> _Rule:
     source, dest = job.source.provider.capabilities, job.dest.provider.capabilities
-    return source.attributes and source.lists_attributes and dest.attributes
+    attributes = source.attributes and source.lists_attributes and dest.attributes
+    return _Rule(attributes, dest.lists_attributes, (source.local, dest.local), job.compare)
 
 
-def _with_attributes(job: Job, pairs: Sequence[Pair]) -> Sequence[Pair]:
+def _verdict(rule: _Rule, here: ObjectInfo, there: ObjectInfo) -> bool | Check:
+    if rule.attributes and not same_attributes(here, there):
+        return False
+    readable = rule.local[0] and here.link is None, rule.local[1] and there.link is None
+    return verdict(here, there, readable=readable, near=all(rule.local), compare=rule.compare)
+
+
+def _with_attributes(job: Job, rule: _Rule, pairs: Sequence[Pair]) -> Sequence[Pair]:
     """Ask for the attributes of what has some at the source, if the dest's listing does not tell them."""
-    if not _keep_attributes(job) or job.dest.provider.capabilities.lists_attributes:
+    if not rule.attributes or rule.listed:
         return pairs
     asked = [there for _, here, there in pairs if here and there and here.size == there.size and is_dressed(here)]
     told = {info.key: info for info in acting.with_attributes(job.dest.provider, asked)}

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ class Side(Struct, frozen=True, kw_only=True):
         title: Its URL, for people.
         target: Where the URL led.
         root: The folder of this machine whose files the objects are; None where they are no plain files.
+        files: Some of these files, by key, where somebody has their paths already.
     """
 
     provider: Provider
@@ -45,14 +46,11 @@ class Side(Struct, frozen=True, kw_only=True):
     title: str
     target: Target
     root: str | None
+    files: Mapping[str, Path] = {}
 
     def path_of(self, info: ObjectInfo) -> Path:
         """Return the file of an object."""
-        return Path(f"{self.root}/{info.key[len(self.folder) :]}")
-
-    def reads_cheaply(self, info: ObjectInfo) -> bool:
-        """Tell whether the bytes of an object are on this machine."""
-        return self.provider.capabilities.local and info.link is None
+        return self.files.get(info.key) or Path(f"{self.root}/{info.key[len(self.folder) :]}")
 
     def chunks(self, info: ObjectInfo) -> Iterator[Bytes]:
         """Yield the bytes of an object."""

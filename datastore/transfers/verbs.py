@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from datastore.errors import InvalidURL, NotFound, ValidationError
 from datastore.importing import files_of
@@ -65,9 +65,9 @@ def upload(
     path, wants = _local(source, verb="upload"), options.wants()
     if path.is_dir():
         here, there = side_of(namespace, path), side_of(namespace, url)
-        files = files_of(path, there.folder, ignore=ignore)
-        named = ((file, key[len(there.folder) :]) for file, key in files)
-        found = [(name, file_row(file, here.folder + name)) for file, name in named if wants(name)]
+        named = {key[len(there.folder) :]: file for file, key in files_of(path, there.folder, ignore=ignore)}
+        found = [(name, file_row(file, here.folder + name)) for name, file in named.items() if wants(name)]
+        here = structs.replace(here, files={here.folder + name: file for name, file in named.items()})
     else:
         if not path.exists():
             raise NotFound(f"no local file or folder {str(path)!r}", hint="give the path of one")
