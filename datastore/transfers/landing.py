@@ -70,6 +70,8 @@ def check_place(root: str, names: Sequence[str]) -> None:
         Conflict: A file is in the place of a folder, or the disk takes two of the names for one.
         UnsafeKey: A link is in the place of a folder; nothing is written through it.
     """
+    if not os.path.isdir(root) and os.path.lexists(root):  # noqa: PTH112 - paths are text here
+        raise Conflict(f"{root!r} is no folder", hint="move it away, or choose another folder")
     folders = {name.rpartition("/")[0] for name in names}
     for folder in sorted(folders):
         _check_folders(root, folder)

@@ -73,7 +73,11 @@ def run(job: Job, ours: Iterable[Row], theirs: Iterable[Row]) -> Plan:
     """
     if job.message is not None and job.dest.target.versioned is None:
         raise ValidationError(f"message=: {job.dest.title!r} has no commits", hint="leave it out, or use a branch")
-    judged = _judged(job, list(paired(ours, theirs)))
+    pairs = list(paired(ours, theirs))
+    target = job.dest.target
+    if job.dry_run and target.versioned and target.ref and not any(there for _, _, there in pairs):
+        target.versioned.commit_of(target.ref)  # nothing is there because there is no such branch?
+    judged = _judged(job, pairs)
     if job.dest.root is not None:
         check_place(job.dest.root, [change.key for change in judged.changes if change.after])
     blocked = [] if job.overwrite else [change.key for change in judged.changes if change.before and change.after]

@@ -65,6 +65,7 @@ def upload(
     path, wants = _local(source, verb="upload"), options.wants()
     if path.is_dir():
         here, there = side_of(namespace, path), side_of(namespace, url)
+        _check_apart(here, there)
         named = {key[len(there.folder) :]: file for file, key in files_of(path, there.folder, ignore=ignore)}
         found = [(name, file_row(file, here.folder + name)) for name, file in named.items() if wants(name)]
         here = structs.replace(here, files={here.folder + name: file for name, file in named.items()})
@@ -98,7 +99,9 @@ def download(namespace: Namespace, url: _Path, dest: _Path, options: Options, *,
     found = list(rows(here, wants))
     if not found:
         raise missing or _nothing(here, options)
-    return _landed(namespace, here, side_of(namespace, path), found, options, overwrite=overwrite)
+    there = side_of(namespace, path)
+    _check_apart(here, there)
+    return _landed(namespace, here, there, found, options, overwrite=overwrite)
 
 
 def _landed(

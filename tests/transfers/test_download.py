@@ -218,6 +218,8 @@ def test_the_folder_itself_may_be_a_link(main, place):
 def test_a_folder_or_file_of_the_other_kind_in_the_way_is_told_first(main, place):
     main.objects.put("raw/a/b", b"1")
     main.objects.put("raw/z", b"1")
+    with pytest.raises(ds.Conflict, match="no folder"):
+        ds.download(main / "raw/", fill(place / "file", {"x": b"1"}) / "x")
     for in_the_way in ({"a": b"file"}, {"z/x": b"folder"}):
         back = fill(place / f"back{len(list(place.iterdir()))}", in_the_way)
         with pytest.raises(ds.Conflict):
