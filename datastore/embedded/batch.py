@@ -61,13 +61,17 @@ class Batch:
     Args:
         store: Where they go.
         reflink: Share disk blocks with large files where the file system can.
+        told: Learns of which body, by place, how many bytes were read.
 
     Attributes:
         seen: Digests of all that was taken; the store holds them whole in the transaction of `publish`.
     """
 
-    def __init__(self, store: "OpenStore", *, reflink: bool = False) -> None:
+    def __init__(
+        self, store: "OpenStore", *, reflink: bool = False, told: Callable[[int, int], object] | None = None
+    ) -> None:
         self._store = store
+        self._told = told
         self._blobs: BlobFiles = store.blobs
         self._reflink = reflink
         self.seen: set[bytes] = set()
@@ -90,18 +94,16 @@ class Batch:
         for draft in (*(draft for draft, _ in self._drafts), *self._packs):
             draft.discard()
 
-    def take(
-        self, sources: Sequence[_Source], *, told: Callable[[int, int], object] | None = None
-    ) -> list[tuple[bytes, int]]:
-        """Take bodies, and return the digest and size of each; `told` learns the sizes as they come, by place."""
+    def take(self, sources: Sequence[_Source]) -> list[tuple[bytes, int]]:
+        """Take bodies, and return the digest and size of each."""
         taken: list[tuple[bytes, int]] = []
         at = 0
         for piece in self._read(sources):
             self._sort(sources[at : at + len(piece)], piece)
             taken += ((found.digest, _size(found)) for found in piece)
-            if told is not None:
+            if self._told is not None:
                 for number, found in enumerate(piece, at):
-                    told(number, _size(found))
+                    self._told(number, _size(found))
             at += len(piece)
         self._finish()
         return taken

@@ -423,8 +423,8 @@ class EmbeddedRef:
         with self._store.db.snapshot() as db:
             self._writable(db)
         now = self._store.clock()  # what is written to a file after it was read is later than this
-        with Batch(self._store, reflink=reflink) as batch:
-            taken = batch.take([body for _, body, _ in bodies], told=told)
+        with Batch(self._store, reflink=reflink, told=told) as batch:
+            taken = batch.take([body for _, body, _ in bodies])
             edits: Edits = {
                 key: entry_of(key, digest, size, modified_us=now, attributes=attributes)
                 for (key, _, attributes), (digest, size) in zip(bodies, taken, strict=True)
