@@ -264,14 +264,14 @@ def test_the_second_upload_of_thousands_costs_only_listings(s3, place):
 
 @pytest.mark.servers
 def test_the_second_upload_to_a_server_with_branches_costs_only_listings(lake, place):
-    folder = fill(place / "src", {f"{n % 20:02}/{n:04}": b"%d" % n for n in range(2000)})
+    folder = fill(place / "src", {f"{n % 20:02}/{n:04}": b"%d" % n for n in range(300)})
     with counted() as methods:
         ds.upload(folder, lake)
-    assert methods["POST"] == 2000
+    assert methods["POST"] == 300
     with counted() as methods:
-        assert ds.upload(folder, lake).skipped == 2000
+        assert ds.upload(folder, lake).skipped == 300
     assert methods.keys() == {"GET"}
-    assert methods["GET"] <= 2 + 1
+    assert methods["GET"] <= 1 + 1
 
 
 @pytest.mark.servers
