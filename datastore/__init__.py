@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         create_repo,
         delete_repo,
         diff,
+        download,
         filesystem,
         mount,
         mounts,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         resolving,
         stream,
         sync,
+        upload,
         url,
     )
     from datastore.errors import (
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from datastore.streaming.stream import Stream
     from datastore.tables import TableDiff
     from datastore.transactions import Transaction
+    from datastore.transfers.plans import Plan
     from datastore.urls import DatasetURL
     from datastore.values import Change, KeyConflict, ObjectInfo
 
@@ -95,6 +98,7 @@ __all__ = [
     "NotFound",
     "NothingToCommit",
     "ObjectInfo",
+    "Plan",
     "Repo",
     "SecurityError",
     "Stream",
@@ -112,6 +116,7 @@ __all__ = [
     "create_repo",
     "delete_repo",
     "diff",
+    "download",
     "filesystem",
     "mount",
     "mounts",
@@ -123,6 +128,7 @@ __all__ = [
     "resolving",
     "stream",
     "sync",
+    "upload",
     "url",
 ]
 
@@ -133,6 +139,7 @@ _HOMES = {
         "create_repo",
         "delete_repo",
         "diff",
+        "download",
         "filesystem",
         "mount",
         "mounts",
@@ -144,6 +151,7 @@ _HOMES = {
         "resolving",
         "stream",
         "sync",
+        "upload",
         "url",
     ),
     "datastore.experiments": ("Experiment",),
@@ -154,6 +162,7 @@ _HOMES = {
     "datastore.streaming.stream": ("Stream",),
     "datastore.tables": ("TableDiff",),
     "datastore.transactions": ("Transaction",),
+    "datastore.transfers.plans": ("Plan",),
     "datastore.urls": ("DatasetURL",),
     "datastore.values": ("Change", "KeyConflict", "ObjectInfo"),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from datastore import pinning, pushing, resolution, syncing
+from datastore import pinning, pushing, resolution
 from datastore.caching import cache
 from datastore.errors import AlreadyExists
 from datastore.history import Diff, listing_diff, objects_at
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fsspec.callbacks import Callback
+
     from datastore.cachestore.contents import Linking
     from datastore.fs.system import DatastoreFileSystem
     from datastore.streaming.assembling import As, Decode
     from datastore.streaming.planning import FormatName
     from datastore.streaming.stream import Stream
+    from datastore.transfers.deciding import Compare
+    from datastore.transfers.plans import Plan
 
 __all__ = [
     "cache",
@@ -29,6 +33,7 @@ __all__ = [
     "create_repo",
     "delete_repo",
     "diff",
+    "download",
     "filesystem",
     "mount",
     "mounts",
@@ -40,6 +45,7 @@ __all__ = [
     "resolving",
     "stream",
     "sync",
+    "upload",
     "url",
 ]
 
@@ -175,8 +181,17 @@ def diff(a: str, b: str) -> Diff:
 
 
 def sync(
-    source: "str | os.PathLike[str]", dest: "str | os.PathLike[str]", *, delete: bool = False, dry_run: bool = False
-) -> Diff:
+    source: "str | os.PathLike[str]",
+    dest: "str | os.PathLike[str]",
+    *,
+    delete: bool = False,
+    dry_run: bool = False,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    compare: "Compare" = "content",
+    message: str | None = None,
+    callback: "Callback | None" = None,
+) -> "Plan":
     """Make a folder as another one is, between any two mounts or a mount and a local folder.
 
     Copies what is missing or different, by the cheapest way that both sides know, several objects at a time. After an
@@ -186,24 +201,144 @@ def sync(
     >>> branch = ds.create_repo("garments").branch("main")
     >>> branch.objects.put("img/1.png", b"1").key
     'img/1.png'
+    >>> ds.sync(branch / "img/", "./copy/", dry_run=True).bytes
+    1
     >>> ds.sync(branch / "img/", "./copy/").added, ds.sync(branch / "img/", "./copy/").added
     (['1.png'], [])
 
     Args:
         source: A prefix, a repo or mount, or a local folder.
-        dest: The same; what is under it becomes what is under the source.
+        dest: The same; what is under it becomes what is under the source. Files that differ are replaced.
         delete: Whether what only the dest has is deleted, after everything is copied.
         dry_run: Only tell.
+        allow_patterns: Globs over the names in the folder; what matches none of them is left alone on both sides.
+        ignore_patterns: What matches one of them is left alone on both sides.
+        compare: `content` goes by hashes: digests, and etags that are MD5s; what has none of a kind in common with its
+            copy is copied again. `time` also leaves out what has its size and was last written well before the dest's
+            was: two seconds on one machine; over a network ten minutes, and more for what is large.
+        message: Makes a commit of all uncommitted changes of the dest's branch at the end, if there are any.
+        callback: One of fsspec's; is told of objects, its branches of bytes.
 
     Returns:
-        What was done, or is to be done: `added` and `changed` keys are copied, `removed` ones deleted.
+        What was done, or is to be done: `added` and `changed` names are copied, `removed` ones deleted.
 
     Raises:
         NotFound: There is nothing at the source.
         ValidationError: One of the two is within the other.
         Forbidden: The dest is read-only.
+        IntegrityError: A file was changed while it was read; it was not copied.
     """
-    return syncing.sync(current(), to_url(source), to_url(dest), delete=delete, dry_run=dry_run)
+    from datastore.transfers.verbs import Options, sync
+
+    options = Options(
+        allow_patterns=allow_patterns,
+        ignore_patterns=ignore_patterns,
+        dry_run=dry_run,
+        compare=compare,
+        callback=callback,
+    )
+    return sync(current(), source, dest, options, delete=delete, message=message)
+
+
+def upload(
+    source: "str | os.PathLike[str]",
+    url: "str | os.PathLike[str]",
+    *,
+    ignore: str | Sequence[str] = (),
+    allow_patterns: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    compare: "Compare" = "content",
+    message: str | None = None,
+    callback: "Callback | None" = None,
+) -> "Plan":
+    """Put a local file, or all files of a folder, under a URL; what is there already is not sent again.
+
+    After an interruption the same call goes on, also on another machine: what has arrived is found at the service, that
+    of large files by their parts. On a branch the changes are uncommitted: in the embedded store all or none, elsewhere
+    as far as it came.
+
+    >>> import datastore as ds
+    >>> from pathlib import Path
+    >>> _ = Path("a.csv").write_text("id")
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> ds.upload("a.csv", main / "raw/", message="Raw data").copied, main.head.message
+    (['a.csv'], 'Raw data')
+    >>> ds.upload("a.csv", main / "raw/", message="Raw data").skipped
+    1
+
+    Args:
+        source: A file or folder. Files that links lead to are sent; a link to a folder is refused.
+        url: Where its files go. A file gets this very key, or its own name if the URL ends in `/`.
+        ignore: Patterns of `.gitignore`, besides those in the folder's `.datastoreignore`.
+        allow_patterns: Globs over the names in the folder; only what matches one of them.
+        dry_run: Only tell.
+        compare: As in `sync`.
+        message: As in `sync`.
+        callback: As in `sync`.
+
+    Raises:
+        NotFound: There is no such file or folder, mount, repo or branch.
+        ValidationError: Something in the folder is neither a file nor a folder, or is a link to a folder; it is named.
+        IntegrityError: A file was changed while it was read; it was not sent.
+        Forbidden: The dest is read-only.
+    """
+    from datastore.transfers.verbs import Options, upload
+
+    options = Options(allow_patterns=allow_patterns, dry_run=dry_run, compare=compare, callback=callback)
+    return upload(current(), source, url, options, ignore=ignore, message=message)
+
+
+def download(
+    url: "str | os.PathLike[str]",
+    dest: "str | os.PathLike[str]",
+    *,
+    overwrite: bool = False,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    compare: "Compare" = "content",
+    callback: "Callback | None" = None,
+) -> "Plan":
+    """Write an object, or all under a prefix, into local files of your own; `resolve` gives shared, read-only ones.
+
+    Each file appears whole or not at all, of one version and verified. Files that are right already are left alone, so
+    after an interruption the same call goes on. A branch without uncommitted changes is read as one commit.
+
+    >>> import datastore as ds
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> main.objects.put("raw/a.csv", b"id").key
+    'raw/a.csv'
+    >>> ds.download(main / "raw/", "data").copied, ds.download(main / "raw/", "data").skipped
+    (['a.csv'], 1)
+
+    Args:
+        url: An object, a prefix, a repo or a mount.
+        dest: For a prefix, the folder that gets what is in it. For an object its file; if it ends in `/`, or is a
+            folder, the file is in it.
+        overwrite: Whether files that differ are replaced. Without it, one of them is an error, and nothing is written.
+        allow_patterns: Globs over the names in the folder; only what matches one of them.
+        ignore_patterns: What matches one of them is left out.
+        dry_run: Only tell; `blocked` has the names of files that differ.
+        compare: As in `sync`.
+        callback: As in `sync`.
+
+    Raises:
+        NotFound: There is nothing.
+        AlreadyExists: Files differ, and `overwrite` is not given; names them.
+        UnsafeKey: A key would lead out of the folder, or a link is in the place of a folder.
+        Conflict: A disk cannot have these names beside each other.
+        IntegrityError: The bytes that came are not those that were promised.
+    """
+    from datastore.transfers.verbs import Options, download
+
+    options = Options(
+        allow_patterns=allow_patterns,
+        ignore_patterns=ignore_patterns,
+        dry_run=dry_run,
+        compare=compare,
+        callback=callback,
+    )
+    return download(current(), url, dest, options, overwrite=overwrite)
 
 
 def resolve(

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from datastore.provider import Provider, Reader, SupportsRequests
 from datastore.secret import Secret
-from datastore.values import OVERWRITE, BranchInfo, ByteRange, Link, ObjectInfo, PutMode
+from datastore.values import OVERWRITE, Attributes, BranchInfo, ByteRange, Link, ObjectInfo, PutMode
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -27,8 +27,10 @@ __all__ = [
     "SupportsFollowing",
     "SupportsLocalFiles",
     "SupportsOutsideLinks",
+    "SupportsPaths",
     "SupportsReadMany",
     "SupportsRemote",
+    "SupportsResume",
     "serves_requests",
 ]
 
@@ -91,6 +93,44 @@ class SupportsLocalFiles(Protocol):
 
     def local_file(self, info: ObjectInfo) -> Path | None:
         """Return the file that has just the bytes of an object, to be read only; None if there is no such file."""
+        ...
+
+
+@runtime_checkable
+class SupportsPaths(Protocol):
+    """Its objects are plain files of this machine, which everybody may change."""
+
+    def path_of(self, key: str) -> Path:
+        """Return where the file, or folder, of a key is, or would be; the empty key is the root.
+
+        Raises:
+            UnsafeKey: It would be outside of the root.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsResume(Protocol):
+    """Goes on with an upload that broke off, also on another machine: what the service holds is found there."""
+
+    def put_resumed(
+        self,
+        key: str,
+        path: Path,
+        *,
+        mode: PutMode = OVERWRITE,
+        attributes: Attributes | None = None,
+        told: Callable[[int], object] | None = None,
+    ) -> ObjectInfo:
+        """Put a file as `put` does; if that fails, what has arrived stays for the next attempt.
+
+        Args:
+            key: The object.
+            path: The file. Of what has arrived, only bytes that it still has are gone on with.
+            mode: As in `put`.
+            attributes: As in `put`.
+            told: Learns, in the caller's thread, how many bytes more are there.
+        """
         ...
 
 

@@ -10,6 +10,8 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from datastore.steady import Steady
+
 __all__ = [
     "NO_RANGE",
     "Authorize",
@@ -41,11 +43,29 @@ class FileSlice(Struct, frozen=True):
     """Part of an open local file: a body that is read from it, or a sink that is written into it, at offsets.
 
     The descriptor stays the caller's, who closes it when all calls that use it have ended.
+
+    Attributes:
+        fd: Of the file.
+        offset: Where the part begins.
+        size: Its bytes.
+        steady: The file as it was when it was opened, if it may not change before the object is published.
     """
 
     fd: int
     offset: int
     size: int
+    steady: Steady | None = None
+
+    @classmethod
+    def whole(cls, fd: int, name: str) -> "FileSlice":
+        """Return all of a file, as it is now."""
+        steady = Steady.of(fd, name)
+        return cls(fd, 0, steady.seen[0] if steady.seen else 0, steady)
+
+    def check(self) -> None:
+        """Raise `IntegrityError` if the file may not change and has; to be asked before anything is published."""
+        if self.steady is not None:
+            self.steady.check()
 
 
 Sink = FileSlice | memoryview | None

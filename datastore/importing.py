@@ -16,7 +16,7 @@ __all__ = ["IGNORE_FILE", "files_of"]
 IGNORE_FILE = ".datastoreignore"
 """A file of this name at the top of a folder lists patterns in the syntax of `.gitignore`."""
 
-_ALWAYS = (".git/", ".datastore/", ".DS_Store", IGNORE_FILE)
+_ALWAYS = (".git/", ".datastore/", ".datastore-tmp-*", ".DS_Store", IGNORE_FILE)
 
 
 def files_of(folder: Path, prefix: str, *, ignore: str | Sequence[str] = ()) -> list[tuple[Path, str]]:
@@ -26,7 +26,7 @@ def files_of(folder: Path, prefix: str, *, ignore: str | Sequence[str] = ()) -> 
         folder: The local folder.
         prefix: What the keys begin with; a missing trailing slash is added.
         ignore: Patterns of `.gitignore`, besides those of the folder's `.datastoreignore` and `.git/`, `.datastore/`,
-            `.DS_Store`.
+            `.DS_Store`, and files in the making.
 
     Raises:
         NotFound: The folder does not exist.

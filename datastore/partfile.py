@@ -1,6 +1,5 @@
 """A local file in the making, which appears under its name whole or not at all."""
 
-import itertools
 import os
 import secrets
 import stat
@@ -11,10 +10,11 @@ from datastore.errors import IntegrityError
 from datastore.streams import CHUNK, HashingSink, read_at
 from datastore.values import ObjectInfo
 
-__all__ = ["PartFile", "check_content", "landing_of"]
+__all__ = ["TEMP", "PartFile", "check_content", "landing_of"]
 
-_NAMES: Final = itertools.count()
-_OURS: Final = secrets.token_hex(8)  # a forked child has it, too, but another number
+TEMP: Final = ".datastore-tmp-"
+"""What the names of files in the making begin with; 16 hex digits follow."""
+
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -49,8 +49,9 @@ class PartFile:
     __slots__ = ("_part", "_target", "fd")
 
     def __init__(self, target: str) -> None:
-        # Not the target's own name with a suffix: that may be longer than the disk allows.
-        name = f".{_OURS}-{os.getpid():x}-{next(_NAMES):x}.part"
+        # Not the target's own name with a suffix: that may be longer than the disk allows. What a death leaves of it
+        # is none of the objects of a folder, and none of its files that are put elsewhere.
+        name = TEMP + secrets.token_hex(8)
         self._part = os.path.join(os.path.dirname(target), name)  # noqa: PTH118, PTH120 - thousands of these in a row
         self._target = target
         self.fd = os.open(self._part, _FLAGS, 0o666)

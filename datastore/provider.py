@@ -9,7 +9,7 @@ takes a ref, and nothing above ever asks whether versions exist in order to move
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
@@ -81,6 +81,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
             type raise `UnsupportedOperation`.
         digests: Whether `head` and `list` know the digest of every object whose bytes are the store's own.
         local: Whether verbs are answered from this machine, so that a thread hop costs more than the call.
+        lists_attributes: Whether a listing tells content types and metadata, too, and not `head` alone.
     """
 
     writable: bool
@@ -90,6 +91,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     attributes: bool
     digests: bool
     local: bool
+    lists_attributes: bool = True
 
 
 class Reader(io.RawIOBase):
@@ -214,8 +216,20 @@ class SupportsLink(Protocol):
 class SupportsImport(Protocol):
     """Brings in many local files at once."""
 
-    def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
-        """Put each local file under its key, all in one step or none; `reflink` shares disk blocks where possible."""
+    def import_files(
+        self,
+        files: Sequence[tuple[Path, str]],
+        *,
+        reflink: bool = False,
+        told: Callable[[int, int], object] | None = None,
+    ) -> Sequence[ObjectInfo]:
+        """Put each local file under its key, all in one step or none.
+
+        Args:
+            files: Each with its key.
+            reflink: Share disk blocks where possible.
+            told: Learns, in the caller's thread, of which file how many bytes more were read.
+        """
         ...
 
 

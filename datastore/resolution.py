@@ -26,7 +26,19 @@ from datastore.urls import Location, parse_location
 if TYPE_CHECKING:
     from datastore.values import ObjectInfo
 
-__all__ = ["Found", "Patterns", "Request", "asked", "found", "resolve", "resolving", "store_of"]
+__all__ = [
+    "Found",
+    "Patterns",
+    "Request",
+    "asked",
+    "found",
+    "globs",
+    "passes",
+    "resolve",
+    "resolving",
+    "still",
+    "store_of",
+]
 
 Patterns = str | Iterable[str] | None
 """Globs over the names in a folder, as huggingface_hub has them: `*` also matches `/`, `img/` means all under it."""
@@ -87,9 +99,14 @@ class Request(Struct, frozen=True, kw_only=True):
 
     def wants(self, name: str) -> bool:
         """Tell whether a name in a folder passes the patterns."""
-        if self.allow is not None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.allow):
-            return False
-        return not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.ignore)
+        return passes(name, self.allow, self.ignore)
+
+
+def passes(name: str, allow: Iterable[str] | None, ignore: Iterable[str]) -> bool:
+    """Tell whether a name in a folder matches one of the patterns to allow, if there are any, and none to ignore."""
+    if allow is not None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allow):
+        return False
+    return not any(fnmatch.fnmatchcase(name, pattern) for pattern in ignore)
 
 
 def resolve(
@@ -191,14 +208,15 @@ def _request(
     return Request(
         location=location,
         place=namespace.place(location.mount.partition("/")[0]),
-        allow=None if allow is None else _globs(allow),
-        ignore=() if ignore is None else _globs(ignore),
+        allow=None if allow is None else globs(allow),
+        ignore=() if ignore is None else globs(ignore),
         link=link,
         by=held and held.by,
     )
 
 
-def _globs(patterns: str | Iterable[str]) -> tuple[str, ...]:
+def globs(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns that somebody gave, one or several; a slash at the end means all that is under it."""
     texts = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     return tuple(f"{text}*" if text.endswith("/") else text for text in texts)
 
@@ -257,7 +275,7 @@ def _folder(
 ) -> Found:
     provider, commit = target.provider, None
     if target.versioned is not None and target.ref is not None and not request.fixed:
-        provider, commit = _still(target.versioned, target.ref)
+        provider, commit = still(target.versioned, target.ref)
         if commit is not None and (here := _here(store, request.name(commit), request, take)):
             _note(store, request, here.record)
             return here
@@ -268,7 +286,7 @@ def _folder(
     return Found(Path(path), record)
 
 
-def _still(repo: SupportsVersioning, ref: str) -> tuple[Provider, str | None]:
+def still(repo: SupportsVersioning, ref: str) -> tuple[Provider, str | None]:
     """Return a provider that shows one state of a ref, and the commit if that is the state."""
     try:
         uncommitted = repo.has_uncommitted(ref)  # first this: what is committed in between must be seen by one of them

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkab
 
 from datastore.errors import IntegrityError, Unavailable, ValidationError
 from datastore.provider import Body, Bytes, Reader
+from datastore.steady import Steady
 from datastore.values import ByteRange, Digest, ObjectInfo
 
 if TYPE_CHECKING:
@@ -57,13 +58,16 @@ def body_chunks(body: Body) -> Iterator[Bytes]:
 
     Raises:
         ValidationError: The body is text, or yields something that is not bytes.
+        IntegrityError: The body is a file, and was changed meanwhile.
     """
     if isinstance(body, bytes | bytearray | memoryview):
         yield as_bytes(body)
     elif isinstance(body, Path):
         with body.open("rb", buffering=0) as file:
+            steady = Steady.of(file.fileno(), body)
             while piece := _piece_of(file, body):
                 yield piece
+            steady.check()  # while whoever takes the pieces still waits for more, so that nothing is published
     elif isinstance(body, _File):
         while piece := _checked(body.read(CHUNK)):
             yield piece

@@ -42,6 +42,7 @@ __all__ = [
     "UploadInfo",
     "digest_of",
     "from_micros",
+    "is_strong",
     "same_object",
 ]
 
@@ -139,6 +140,16 @@ def same_object(a: ObjectInfo | None, b: ObjectInfo | None) -> bool:
     else:
         same_bytes = (a.etag, a.size) == (b.etag, b.size)
     return same_bytes and a.content_type == b.content_type and a.metadata == b.metadata
+
+
+def is_strong(info: ObjectInfo) -> bool:
+    """Tell whether an info names one version of the bytes for certain.
+
+    A weak etag, or none, does not; nor does a file's time of change that a second write may have again.
+    """
+    if info.digest is not None:
+        return True
+    return bool(info.etag) and not info.etag.startswith("W/")
 
 
 class ByteRange(Struct, frozen=True):

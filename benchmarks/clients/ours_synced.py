@@ -19,5 +19,6 @@ def add(connection: Any, folder: Path) -> None:
 
 def change(connection: Any, folder: Path) -> None:
     _, main, home = connection
-    assert len(ds.sync(home / "work" / "data", main / "data/")) == 10  # what it returns is the status
+    done = ds.sync(home / "work" / "data", main / "data/", compare="time")
+    assert len(done) == 10  # what it returns is the status
     main.commit("Change")

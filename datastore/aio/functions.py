@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
+    from fsspec.callbacks import Callback
+
     from datastore.cachestore.contents import Linking
     from datastore.history import Diff
     from datastore.mounted import Mount
     from datastore.streaming.assembling import As, Decode
     from datastore.streaming.planning import FormatName
+    from datastore.transfers.deciding import Compare
+    from datastore.transfers.plans import Plan
     from datastore.urls import DatasetURL
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "create_repo",
     "delete_repo",
     "diff",
+    "download",
     "mounts",
     "pin",
     "pinned",
@@ -39,6 +44,7 @@ __all__ = [
     "resolving",
     "stream",
     "sync",
+    "upload",
 ]
 
 
@@ -89,6 +95,53 @@ async def diff(a: str, b: str) -> Diff:
         NotFound: There is nothing at a URL, or, for two refs of one repo, at neither.
     """
     return await call(api.diff, a, b)
+
+
+async def download(
+    url: str | os.PathLike[str],
+    dest: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    compare: Compare = "content",
+    callback: Callback | None = None,
+) -> Plan:
+    """Write an object, or all under a prefix, into local files of your own; `resolve` gives shared, read-only ones.
+
+    Each file appears whole or not at all, of one version and verified. Files that are right already are left alone, so
+    after an interruption the same call goes on. A branch without uncommitted changes is read as one commit.
+
+    Args:
+        url: An object, a prefix, a repo or a mount.
+        dest: For a prefix, the folder that gets what is in it. For an object its file; if it ends in `/`, or is a
+            folder, the file is in it.
+        overwrite: Whether files that differ are replaced. Without it, one of them is an error, and nothing is written.
+        allow_patterns: Globs over the names in the folder; only what matches one of them.
+        ignore_patterns: What matches one of them is left out.
+        dry_run: Only tell; `blocked` has the names of files that differ.
+        compare: As in `sync`.
+        callback: As in `sync`.
+
+    Raises:
+        NotFound: There is nothing.
+        AlreadyExists: Files differ, and `overwrite` is not given; names them.
+        UnsafeKey: A key would lead out of the folder, or a link is in the place of a folder.
+        Conflict: A disk cannot have these names beside each other.
+        IntegrityError: The bytes that came are not those that were promised.
+    """
+    return await call(
+        api.download,
+        url,
+        dest,
+        overwrite=overwrite,
+        allow_patterns=allow_patterns,
+        ignore_patterns=ignore_patterns,
+        dry_run=dry_run,
+        compare=compare,
+        callback=callback,
+    )
 
 
 async def mounts() -> list[Mount]:
@@ -256,8 +309,17 @@ async def stream(
 
 
 async def sync(
-    source: str | os.PathLike[str], dest: str | os.PathLike[str], *, delete: bool = False, dry_run: bool = False
-) -> Diff:
+    source: str | os.PathLike[str],
+    dest: str | os.PathLike[str],
+    *,
+    delete: bool = False,
+    dry_run: bool = False,
+    allow_patterns: str | Iterable[str] | None = None,
+    ignore_patterns: str | Iterable[str] | None = None,
+    compare: Compare = "content",
+    message: str | None = None,
+    callback: Callback | None = None,
+) -> Plan:
     """Make a folder as another one is, between any two mounts or a mount and a local folder.
 
     Copies what is missing or different, by the cheapest way that both sides know, several objects at a time. After an
@@ -265,19 +327,84 @@ async def sync(
 
     Args:
         source: A prefix, a repo or mount, or a local folder.
-        dest: The same; what is under it becomes what is under the source.
+        dest: The same; what is under it becomes what is under the source. Files that differ are replaced.
         delete: Whether what only the dest has is deleted, after everything is copied.
         dry_run: Only tell.
+        allow_patterns: Globs over the names in the folder; what matches none of them is left alone on both sides.
+        ignore_patterns: What matches one of them is left alone on both sides.
+        compare: `content` goes by hashes: digests, and etags that are MD5s; what has none of a kind in common with its
+            copy is copied again. `time` also leaves out what has its size and was last written well before the dest's
+            was: two seconds on one machine; over a network ten minutes, and more for what is large.
+        message: Makes a commit of all uncommitted changes of the dest's branch at the end, if there are any.
+        callback: One of fsspec's; is told of objects, its branches of bytes.
 
     Returns:
-        What was done, or is to be done: `added` and `changed` keys are copied, `removed` ones deleted.
+        What was done, or is to be done: `added` and `changed` names are copied, `removed` ones deleted.
 
     Raises:
         NotFound: There is nothing at the source.
         ValidationError: One of the two is within the other.
         Forbidden: The dest is read-only.
+        IntegrityError: A file was changed while it was read; it was not copied.
     """
-    return await call(api.sync, source, dest, delete=delete, dry_run=dry_run)
+    return await call(
+        api.sync,
+        source,
+        dest,
+        delete=delete,
+        dry_run=dry_run,
+        allow_patterns=allow_patterns,
+        ignore_patterns=ignore_patterns,
+        compare=compare,
+        message=message,
+        callback=callback,
+    )
+
+
+async def upload(
+    source: str | os.PathLike[str],
+    url: str | os.PathLike[str],
+    *,
+    ignore: str | Sequence[str] = (),
+    allow_patterns: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    compare: Compare = "content",
+    message: str | None = None,
+    callback: Callback | None = None,
+) -> Plan:
+    """Put a local file, or all files of a folder, under a URL; what is there already is not sent again.
+
+    After an interruption the same call goes on, also on another machine: what has arrived is found at the service, that
+    of large files by their parts. On a branch the changes are uncommitted: in the embedded store all or none, elsewhere
+    as far as it came.
+
+    Args:
+        source: A file or folder. Files that links lead to are sent; a link to a folder is refused.
+        url: Where its files go. A file gets this very key, or its own name if the URL ends in `/`.
+        ignore: Patterns of `.gitignore`, besides those in the folder's `.datastoreignore`.
+        allow_patterns: Globs over the names in the folder; only what matches one of them.
+        dry_run: Only tell.
+        compare: As in `sync`.
+        message: As in `sync`.
+        callback: As in `sync`.
+
+    Raises:
+        NotFound: There is no such file or folder, mount, repo or branch.
+        ValidationError: Something in the folder is neither a file nor a folder, or is a link to a folder; it is named.
+        IntegrityError: A file was changed while it was read; it was not sent.
+        Forbidden: The dest is read-only.
+    """
+    return await call(
+        api.upload,
+        source,
+        url,
+        ignore=ignore,
+        allow_patterns=allow_patterns,
+        dry_run=dry_run,
+        compare=compare,
+        message=message,
+        callback=callback,
+    )
 
 
 cache = Cache(api.cache)

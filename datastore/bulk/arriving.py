@@ -5,8 +5,9 @@ from typing import Final, Protocol, TypeVar
 
 from datastore.calls import FileSlice
 from datastore.errors import IntegrityError
+from datastore.keptfile import KeptFile
 from datastore.partfile import PartFile, check_content
-from datastore.values import ObjectInfo, digest_of
+from datastore.values import ObjectInfo, digest_of, is_strong
 
 __all__ = ["Arrival", "BytesArrival", "FileArrival"]
 
@@ -39,12 +40,24 @@ class Arrival(Protocol[T_co]):
         """Return where a part goes, in positions within the object."""
         ...
 
+    def lacks(self, start: int) -> bool:
+        """Tell whether a part, which begins here, has still to come."""
+        ...
+
+    def came(self, start: int) -> None:
+        """Learn that a part is in its sink."""
+        ...
+
     def filled(self) -> T_co:
         """All parts are in their sinks: return the result."""
         ...
 
-    def drop(self) -> None:
-        """Leave nothing behind; harmless when it is complete."""
+    def drop(self, *, spoiled: bool = False) -> None:
+        """Leave nothing behind but what can be gone on with; harmless when it is complete.
+
+        Args:
+            spoiled: Whether what has come is worthless.
+        """
         ...
 
 
@@ -79,13 +92,20 @@ class BytesArrival:
             self._view = self._buffer.getbuffer()
         return self._view[start - self.start : stop - self.start]
 
+    def lacks(self, start: int) -> bool:  # noqa: ARG002 - nothing is kept
+        """Return True."""
+        return True
+
+    def came(self, start: int) -> None:
+        """Keep nothing in mind."""
+
     def filled(self) -> bytes:
         """Return the buffer's bytes, without a copy."""
         buffer = self._buffer or io.BytesIO()
         self.drop()
         return buffer.getvalue()
 
-    def drop(self) -> None:
+    def drop(self, *, spoiled: bool = False) -> None:  # noqa: ARG002 - it is always gone
         """Forget the buffer."""
         self._buffer = self._view = None
 
@@ -96,16 +116,18 @@ class FileArrival:
     Args:
         info: The object, all of which is wanted.
         target: The file, as `landing_of` tells it, in a folder that exists; what is there is replaced.
+        resume: Whether parts that have come are kept for another try, also one in another process.
     """
 
-    __slots__ = ("_file", "_target", "info", "start", "stop", "whole")
+    __slots__ = ("_file", "_resume", "_target", "info", "start", "stop", "whole")
 
-    def __init__(self, info: ObjectInfo, target: str) -> None:
+    def __init__(self, info: ObjectInfo, target: str, *, resume: bool = False) -> None:
         self.info = info
         self.start = 0
         self.stop = info.size
         self.whole = _SMALL
         self._target = target
+        self._resume = resume and info.size > _PIECE and is_strong(info)
         self._file: PartFile | None = None
 
     def taken(self, data: bytes) -> None:
@@ -121,21 +143,42 @@ class FileArrival:
         """Return part of the file, which is made with the first one."""
         return FileSlice(self._opened().fd, start, stop - start)
 
+    def lacks(self, start: int) -> bool:
+        """Tell whether a part has still to come."""
+        file = self._opened()
+        return not isinstance(file, KeptFile) or file.lacks(start)
+
+    def came(self, start: int) -> None:
+        """Keep in mind that a part has come."""
+        if isinstance(self._file, KeptFile):
+            self._file.came(start)
+
     def filled(self) -> None:
         """Give the file its name."""
         file = self._opened()
         check_content(file.fd, self.info)
         file.publish()
 
-    def drop(self) -> None:
-        """Delete the file, if it has no name yet."""
-        if self._file is not None:
-            self._file.discard()
+    def drop(self, *, spoiled: bool = False) -> None:
+        """Delete the file, if it has no name yet, or leave it for who goes on."""
+        file, self._file = self._file, None
+        if isinstance(file, KeptFile) and not spoiled:
+            file.leave()
+        elif file is not None:
+            file.discard()
 
     def _opened(self) -> PartFile:
         if self._file is None:
-            self._file = PartFile(self._target)
+            self._file = self._kept() or PartFile(self._target)
         return self._file
+
+    def _kept(self) -> KeptFile | None:
+        if not self._resume:
+            return None
+        try:
+            return KeptFile(self._target, version=f"{self.info.identity}\n{self.info.etag}", size=self.info.size)
+        except BlockingIOError:  # somebody else is at it; or nobody, and the disk knows no locks
+            return None
 
 
 def _check_size(info: ObjectInfo, size: int, wanted: int) -> None:

@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from datastore.bulk.arriving import Arrival
 from datastore.calls import Call
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.provider import SupportsRequests
 from datastore.values import ByteRange
 
@@ -18,6 +18,7 @@ Failure = DatastoreError | OSError
 """What came of an object that failed."""
 Told = Callable[[int, int], object] | None
 """Learns, in the caller's thread, of which object how many bytes more are there."""
+_Part = tuple[int, int, int]
 MANY: Final = 64
 _FEW: Final = 16
 _SMALL: Final = 1 << 20
@@ -47,15 +48,18 @@ class _State(Generic[T]):
 class _Gathering(Generic[T]):
     """Which parts of which objects are asked for, and what came."""
 
-    def __init__(self, provider: SupportsRequests, count: int, arrival_of: Callable[[int], Arrival[T] | None]) -> None:
+    def __init__(
+        self, provider: SupportsRequests, count: int, arrival_of: Callable[[int], Arrival[T] | None], told: Told
+    ) -> None:
         self._provider = provider
+        self._told = told
         self._count = count
         self._arrival_of = arrival_of
         self._states: dict[int, _State[T]] = {}
         self._over: deque[tuple[int, T | Failure]] = deque()
 
-    def calls(self) -> Iterator[tuple[tuple[int, int], Call[bytes]]]:
-        """Yield the calls for all parts of all objects, each with the number of its object and its size."""
+    def calls(self) -> Iterator[tuple[_Part, Call[bytes]]]:
+        """Yield the calls for all parts of all objects, each with the number of its object, its begin and its end."""
         for number in range(self._count):
             try:
                 arrival = self._arrival_of(number)
@@ -65,7 +69,7 @@ class _Gathering(Generic[T]):
             except (DatastoreError, OSError) as error:
                 self._failed(number, error)
 
-    def _calls_of(self, number: int, state: _State[T]) -> Iterator[tuple[tuple[int, int], Call[bytes]]]:
+    def _calls_of(self, number: int, state: _State[T]) -> Iterator[tuple[_Part, Call[bytes]]]:
         arrival = state.arrival
         info, start, stop = arrival.info, arrival.start, arrival.stop
         size = stop - start
@@ -75,27 +79,42 @@ class _Gathering(Generic[T]):
         elif size <= arrival.whole:
             state.left, state.more = 1, False
             whole = size == info.size
-            yield (number, size), self._provider.get_call(info, range=None if whole else ByteRange(start, stop))
+            yield (number, start, stop), self._provider.get_call(info, range=None if whole else ByteRange(start, stop))
         else:
             from datastore.http.filling import parts  # it is loaded: requests are on their way
 
             for begin, end in parts(start, stop):
                 if state.error is not None:
                     break
+                if not arrival.lacks(begin):
+                    self._tell(number, end - begin)
+                    continue
                 sink = arrival.sink(begin, end)
                 call = self._provider.get_call(info, range=ByteRange(begin, end), sink=sink)
                 state.left, state.more = state.left + 1, end < stop
-                yield (number, end - begin), call
+                yield (number, begin, end), call
             state.more = False
             self._settle(number, state)
 
-    def came(self, number: int, result: bytes | Failure) -> None:
+    def _tell(self, number: int, size: int) -> None:
+        if self._told is not None:
+            self._told(number, size)
+
+    def came(self, part: _Part, result: bytes | Failure) -> None:
         """Take what came of one call."""
+        number, begin, end = part
         state = self._states[number]
         state.left -= 1
         if isinstance(result, Exception):
             state.error = state.error or result
-        elif state.arrival.stop - state.arrival.start <= state.arrival.whole:
+            self._settle(number, state)
+            return
+        self._tell(number, end - begin)
+        try:
+            state.arrival.came(begin)
+        except OSError as error:
+            state.error = error
+        if state.arrival.stop - state.arrival.start <= state.arrival.whole:
             self._whole(number, state, result)
             return
         self._settle(number, state)
@@ -137,7 +156,7 @@ class _Gathering(Generic[T]):
             self._end(number, error)
 
     def _end(self, number: int, result: T | Failure) -> None:
-        self._states.pop(number).arrival.drop()
+        self._states.pop(number).arrival.drop(spoiled=isinstance(result, HeadMoved | IntegrityError))
         self._over.append((number, result))
 
 
@@ -160,13 +179,11 @@ def gathered(
     """
     from datastore.http.engine import engine  # only who reaches a network needs libcurl
 
-    gathering = _Gathering(provider, count, arrival_of)
+    gathering = _Gathering(provider, count, arrival_of, told)
     ended = engine().bulk(gathering.calls(), limit=limit)
     try:
-        for (number, size), result in ended:
-            if told is not None and not isinstance(result, Exception):
-                told(number, size)
-            gathering.came(number, result)
+        for part, result in ended:
+            gathering.came(part, result)
             yield from gathering.over()
         yield from gathering.over()
     finally:

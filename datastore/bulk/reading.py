@@ -48,7 +48,7 @@ def read_objects(
 
 
 def download_objects(
-    provider: Provider, wanted: Sequence[Wanted], *, told: Told = None
+    provider: Provider, wanted: Sequence[Wanted], *, follow: bool = True, resume: bool = False, told: Told = None
 ) -> Generator[tuple[int, Failure | None]]:
     """Write each object into a local file, which appears whole or not at all; missing folders are made.
 
@@ -57,13 +57,15 @@ def download_objects(
     Args:
         provider: Where the objects are.
         wanted: Each object and its file, as in `transfer.download_object`; the version must still be there.
+        follow: Whether a link, or a device, in the place of a file is written through; else it is replaced.
+        resume: Whether what came of a large object stays, hidden beside its file, and is gone on with the next time.
         told: Progress.
 
     Yields:
         The place of an object in `wanted` when it is over, and what went wrong.
     """
     special = list(range(len(wanted)))
-    folders = _Folders()
+    folders = _Folders(follow=follow)
     if serves_requests(provider):
         special.clear()
 
@@ -73,7 +75,7 @@ def download_objects(
             if target is None:
                 special.append(number)
                 return None
-            return FileArrival(info, target)
+            return FileArrival(info, target, resume=resume)
 
         limit = width([info.size for info, _ in wanted])
         yield from gathered(provider, len(wanted), arrival_of, limit=limit, told=told)
@@ -94,7 +96,8 @@ def open_many(provider: Provider, keys: Sequence[str], *, range: ByteRange | Non
 class _Folders:
     """The folders that downloads go to; they are made when they are needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, follow: bool) -> None:
+        self._follow = follow
         self._new: dict[str, bool] = {}
 
     def landing_of(self, path: str) -> str | None:
@@ -102,7 +105,7 @@ class _Folders:
         folder = os.path.dirname(path)  # noqa: PTH120 - thousands of these in a row
         if folder not in self._new:
             self._new[folder] = self._make(folder)
-        if self._new[folder]:  # nothing can be there
+        if self._new[folder] or not self._follow:  # nothing can be there, or nothing matters
             return path
         target = landing_of(path)
         if target is not None and target != path:

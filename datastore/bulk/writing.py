@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from datastore.bridging import SupportsResume
 from datastore.bulk.gathering import Failure, Told, width
 from datastore.calls import Call, FileSlice
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, IntegrityError
 from datastore.provider import Provider, SupportsRequests
 from datastore.threads import fan_out
 from datastore.values import OVERWRITE, Attributes, ObjectInfo, PutMode
@@ -30,15 +31,19 @@ def upload_objects(
     *,
     mode: PutMode = OVERWRITE,
     attributes: Attributes | None = None,
+    resume: bool = False,
     told: Told = None,
 ) -> Generator[tuple[int, ObjectInfo | Failure]]:
     """Put each file, or each piece of bytes, under its key; what was put before an error stays.
+
+    A file that is changed while it is read is an `IntegrityError`, and is not put.
 
     Args:
         provider: Where they go.
         wanted: Bytes or file, and key. A file is read when it is its turn.
         mode: As in `Provider.put`.
         attributes: Of each of them.
+        resume: Whether large files go on where an earlier attempt broke off, and leave their parts for a later one.
         told: Progress.
 
     Yields:
@@ -61,7 +66,27 @@ def upload_objects(
     # What is large sends its parts in parallel by itself.
     small = [number for number in rest if sizes[number] <= _LARGE]
     yield from _telling(fan_out(put, small, local=provider.capabilities.local), told)
-    yield from _telling(map(put, (number for number in rest if sizes[number] > _LARGE)), told)
+    large = [number for number in rest if sizes[number] > _LARGE]
+    if resume and isinstance(provider, SupportsResume):
+        yield from _resumed(provider, [(number, *wanted[number]) for number in large], mode, attributes, told)
+    else:
+        yield from _telling(map(put, large), told)
+
+
+def _resumed(
+    provider: SupportsResume,
+    wanted: Sequence[tuple[int, _Source, str]],
+    mode: PutMode,
+    attributes: Attributes | None,
+    told: Told,
+) -> Iterator[tuple[int, ObjectInfo | Failure]]:
+    for number, source, key in wanted:
+        assert isinstance(source, Path)  # noqa: S101 - bytes of this size are in nobody's memory
+        done = told and partial(told, number)
+        try:
+            yield number, provider.put_resumed(key, source, mode=mode, attributes=attributes, told=done)
+        except (DatastoreError, OSError) as error:
+            yield number, error
 
 
 class _Sending:
@@ -81,7 +106,7 @@ class _Sending:
         self._put_call = put_call
         self._wanted = wanted
         self._sizes = sizes
-        self._open: dict[int, int] = {}
+        self._open: dict[int, FileSlice] = {}
         self._failed: deque[tuple[int, Failure]] = deque()
 
     def results(self) -> Generator[tuple[int, ObjectInfo | Failure]]:
@@ -91,8 +116,7 @@ class _Sending:
         ended = engine().bulk(self._calls(), limit=width(self._sizes))
         try:
             for number, result in ended:
-                self._close(number)
-                yield number, result
+                yield number, self._ended(number, result)
                 yield from self._failures()
             yield from self._failures()
         finally:
@@ -118,18 +142,30 @@ class _Sending:
     def _body(self, number: int, source: _Source) -> bytes | FileSlice:
         if isinstance(source, bytes):
             return source
-        fd = self._open[number] = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        size = os.fstat(fd).st_size
-        if size > _HELD:
-            return FileSlice(fd, 0, size)
-        data = os.read(fd, size)
+        fd = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        whole = self._open[number] = FileSlice.whole(fd, str(source))
+        if whole.size > _HELD:
+            return whole
+        data = os.read(fd, whole.size)
+        whole.check()
         self._close(number)
         return data
 
+    def _ended(self, number: int, result: ObjectInfo | Failure) -> ObjectInfo | Failure:
+        """Return what came of an object; if the service refused bytes that are not those it was told of, say why."""
+        try:
+            if isinstance(result, Exception) and number in self._open:
+                self._open[number].check()
+        except IntegrityError as changed:
+            return changed
+        finally:
+            self._close(number)
+        return result
+
     def _close(self, number: int) -> None:
-        fd = self._open.pop(number, None)
-        if fd is not None:
-            os.close(fd)
+        whole = self._open.pop(number, None)
+        if whole is not None:
+            os.close(whole.fd)
 
     def _failures(self) -> Iterator[tuple[int, Failure]]:
         while self._failed:

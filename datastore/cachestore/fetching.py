@@ -15,19 +15,9 @@ from datastore.durable import reflink
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.provider import Provider, SupportsRequests
 from datastore.transfer import read_chunks
-from datastore.values import ByteRange, Digest, ObjectInfo, digest_of
+from datastore.values import ByteRange, Digest, ObjectInfo, digest_of, is_strong
 
-__all__ = ["checked_digest", "fetch_object", "fetch_small", "is_strong"]
-
-
-def is_strong(info: ObjectInfo) -> bool:
-    """Tell whether an info names one version of the bytes for certain.
-
-    A weak etag, or none, does not; nor does a file's time of change that a second write may have again.
-    """
-    if info.digest is not None:
-        return True
-    return bool(info.etag) and not info.etag.startswith("W/")
+__all__ = ["checked_digest", "fetch_object", "fetch_small"]
 
 
 def fetch_object(folder: CacheFolder, contents: Contents, provider: Provider, info: ObjectInfo, *, name: str) -> Digest:

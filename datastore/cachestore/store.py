@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from datastore.bulk.reading import download_objects
 from datastore.cachestore.contents import Contents, Linking
-from datastore.cachestore.fetching import checked_digest, fetch_object, fetch_small, is_strong
+from datastore.cachestore.fetching import checked_digest, fetch_object, fetch_small
 from datastore.cachestore.flights import Flights
 from datastore.cachestore.inventory import remove_all
 from datastore.cachestore.layout import CacheFolder
@@ -23,7 +23,7 @@ from datastore.cachestore.space import Space
 from datastore.cachestore.views import Views
 from datastore.errors import IntegrityError
 from datastore.provider import Provider, SupportsRequests
-from datastore.values import Digest, ObjectInfo
+from datastore.values import Digest, ObjectInfo, is_strong
 
 __all__ = ["CacheStore", "Take", "Wanted", "identity_of"]
 

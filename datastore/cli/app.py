@@ -21,6 +21,7 @@ from datastore.cli import (
     servers,
     starting,
     stores,
+    transferring,
 )
 from datastore.cli.failures import failure_of, report
 from datastore.cli.options import Group
@@ -82,6 +83,7 @@ app = App(
         *branches.COMMANDS,
         *changes.COMMANDS,
         *exchanging.COMMANDS,
+        *transferring.COMMANDS,
         *moving.COMMANDS,
         *servers.COMMANDS,
         *doctor.COMMANDS,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from datastore.urls import DatasetURL
 
-__all__ = ["copy", "side_of"]
+__all__ = ["Progress", "copy", "progress", "side_of"]
 
 
 def side_of(text: str) -> "DatasetURL | str":
@@ -51,17 +51,17 @@ def copy(source: str, target: str, *, recursive: bool) -> int:
         into = there.endswith("/") or not there.key or fs.isdir(there)
         fs.put_file(here, there / Path(here).name if into else there)
         return 1
-    with _progress() as progress:
+    with progress("copying") as done:
         if isinstance(here, DatasetURL) and not isinstance(there, DatasetURL):
-            fs.get(strip_scheme(here), there, recursive=recursive, callback=progress.callback)
+            fs.get(strip_scheme(here), there, recursive=recursive, callback=done.callback)
         elif isinstance(there, DatasetURL) and not isinstance(here, DatasetURL):
-            fs.put(here, there, recursive=recursive, callback=progress.callback)
+            fs.put(here, there, recursive=recursive, callback=done.callback)
         else:
             ends = [side if isinstance(side, DatasetURL) else _local_url(side) for side in (here, there)]
-            fs.copy(*map(strip_scheme, ends), recursive=recursive, callback=progress.callback)
-    if not progress.copied and not recursive:
+            fs.copy(*map(strip_scheme, ends), recursive=recursive, callback=done.callback)
+    if not done.copied and not recursive:
         raise ValidationError(f"{source!r} is no single object or file", hint="pass -r to copy all that is under it")
-    return progress.copied
+    return done.copied
 
 
 def _local_url(path: str) -> "DatasetURL":
@@ -94,7 +94,7 @@ def _url_hint(path: str) -> str:
         return "a URL begins with ds://"
 
 
-class _Progress:
+class Progress:
     """Counts what is copied. fsspec tells of pairs, folders among them; only objects and files tell their bytes."""
 
     def __init__(self, callback: "Callback", sizes: list[int | None], branches: list[str]) -> None:
@@ -104,11 +104,13 @@ class _Progress:
 
     @property
     def copied(self) -> int:
+        """How many objects or files."""
         return len(self._sizes) if self._branches else cast("int", self.callback.value)
 
 
 @contextmanager
-def _progress() -> Generator[_Progress]:
+def progress(doing: str) -> Generator[Progress]:
+    """Show how far something is, if stderr is a terminal; its callback is what has to be told."""
     from fsspec.callbacks import Callback
 
     sizes: list[int | None] = []
@@ -124,22 +126,23 @@ def _progress() -> Generator[_Progress]:
             return Child()
 
     if not sys.stderr.isatty():
-        yield _Progress(Parent(), sizes, branches)
+        yield Progress(Parent(), sizes, branches)
         return
+    import rich.progress
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    with Progress(
-        "copying",
+    with rich.progress.Progress(
+        doing,
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task("copying", total=None, visible=False)
+        task = bar.add_task(doing, total=None, visible=False)
 
         def follow(size: int | None, value: int, **_: Any) -> None:
             bar.update(task, total=size, completed=value, visible=(size or 0) > 1)
 
-        yield _Progress(Parent(hooks={"bar": follow}), sizes, branches)
+        yield Progress(Parent(hooks={"bar": follow}), sizes, branches)

@@ -1,17 +1,12 @@
-"""Commands that bring data from one place to another: mv, sync, link, materialize."""
+"""Commands that bring data from one place to another: mv, link, materialize."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-from datastore.cli.copying import side_of
-from datastore.cli.options import branch_at, command, confirm, place_at, yes_option
+from datastore.cli.options import branch_at, command, place_at
 from datastore.cli.output import Answer, change_row, count_text
-
-if TYPE_CHECKING:
-    from datastore.history import Diff
 
 __all__ = ["COMMANDS"]
 
@@ -36,51 +31,6 @@ def mv(source: str, target: str, *, recursive: bool) -> Answer:
 
     filesystem().mv(strip_scheme(to_url(source)), strip_scheme(to_url(target)), recursive=recursive)
     return Answer(document={"source": source, "target": target}, below=[f"moved to {target}"])
-
-
-@command(
-    "sync",
-    examples=[
-        "datastore sync data/ ds://garments@main/raw/",
-        "datastore sync ds://s3/acme/raw/ ds://r2/acme/ --delete",
-    ],
-)
-@click.argument("source")
-@click.argument("dest")
-@click.option("--delete", is_flag=True, help="Delete what only DEST has, at the end.")
-@click.option("--dry-run", is_flag=True, help="Only show what there is to do.")
-@yes_option
-def sync(source: str, dest: str, *, delete: bool, dry_run: bool, yes: bool) -> Answer:
-    """Make a folder as another one is.
-
-    SOURCE and DEST are ds:// URLs or local folders, in any combination. Copies what is missing or different; prints
-    what was done, or is to be done. After an interruption the same command goes on.
-    """
-    from datastore import api
-
-    here, there = _side(source), _side(dest)
-    if delete and not dry_run:
-        doomed = api.sync(here, there, delete=True, dry_run=True).removed
-        if doomed:
-            confirm(f"this deletes {count_text(len(doomed), 'object')} in {dest}", yes=yes)
-    return _answer(api.sync(here, there, delete=delete, dry_run=dry_run), to_do=dry_run)
-
-
-def _side(text: str) -> "str | Path":
-    from datastore.urls import DatasetURL
-
-    side = side_of(text)
-    return side if isinstance(side, DatasetURL) else Path(side)
-
-
-def _answer(found: "Diff", *, to_do: bool) -> Answer:
-    copied, deleted = len(found) - len(found.removed), len(found.removed)
-    verbs = ("to copy", "to delete") if to_do else ("copied", "deleted")
-    return Answer(
-        document=list(found),
-        rows=[change_row(change) for change in found],
-        below=[f"{copied:,} {verbs[0]}, {deleted:,} {verbs[1]}"],
-    )
 
 
 @command("link", examples=["datastore link ds://r2/acme/2026/ ds://garments@main/raw/"])
@@ -111,4 +61,4 @@ def materialize(where: str, prefix: str) -> Answer:
     return Answer(document=list(changes), rows=rows, below=[count_text(len(changes), "uncommitted change")])
 
 
-COMMANDS: Final[Sequence[click.Command]] = (mv, sync, link, materialize)
+COMMANDS: Final[Sequence[click.Command]] = (mv, link, materialize)

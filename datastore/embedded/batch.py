@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from datastore.embedded.blobs import BlobFiles, Draft
 from datastore.embedded.packs import PACKED, PackDraft
 from datastore.errors import Unavailable
 from datastore.provider import Bytes
+from datastore.steady import Steady
 from datastore.streams import as_bytes, body_chunks
 
 if TYPE_CHECKING:
@@ -60,13 +61,17 @@ class Batch:
     Args:
         store: Where they go.
         reflink: Share disk blocks with large files where the file system can.
+        told: Learns of which body, by place, how many bytes were read.
 
     Attributes:
         seen: Digests of all that was taken; the store holds them whole in the transaction of `publish`.
     """
 
-    def __init__(self, store: "OpenStore", *, reflink: bool = False) -> None:
+    def __init__(
+        self, store: "OpenStore", *, reflink: bool = False, told: Callable[[int, int], object] | None = None
+    ) -> None:
         self._store = store
+        self._told = told
         self._blobs: BlobFiles = store.blobs
         self._reflink = reflink
         self.seen: set[bytes] = set()
@@ -96,6 +101,9 @@ class Batch:
         for piece in self._read(sources):
             self._sort(sources[at : at + len(piece)], piece)
             taken += ((found.digest, _size(found)) for found in piece)
+            if self._told is not None:
+                for number, found in enumerate(piece, at):
+                    self._told(number, _size(found))
             at += len(piece)
         self._finish()
         return taken
@@ -136,11 +144,14 @@ class Batch:
         found = os.fstat(fd)
         if stat.S_ISREG(found.st_mode) and found.st_size > PACKED:
             return self._blobs.draft_of(path, reflink=self._reflink)
+        steady = Steady.of(fd, path)
         data = _read_up_to(fd, PACKED + 1)
         if len(data) <= PACKED:
+            steady.check()
             return _Small(hashlib.sha256(data).digest(), data)
+        steady.check()  # else it grows while it is read
         draft = self._blobs.draft()
-        with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe, or it grows while it is read
+        with open(fd, "rb", buffering=0, closefd=False) as rest:  # a pipe
             for chunk in chain([data], body_chunks(rest)):
                 draft.write(chunk)
         draft.finish()

@@ -391,10 +391,16 @@ class EmbeddedRef:
             edits[check_key(info.key)] = link_entry(info, check_metadata(info.metadata), modified_us=now)
         return self.stage(edits)
 
-    def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:
+    def import_files(
+        self,
+        files: Sequence[tuple[Path, str]],
+        *,
+        reflink: bool = False,
+        told: Callable[[int, int], object] | None = None,
+    ) -> Sequence[ObjectInfo]:
         """Put many local files, read and hashed by several threads; all are staged in one transaction, or none."""
         bodies = [(key, path, None) for path, key in files]
-        return self._put_bodies(bodies, mode=OVERWRITE, reflink=reflink)
+        return self._put_bodies(bodies, mode=OVERWRITE, reflink=reflink, told=told)
 
     def put_many(
         self, objects: Sequence[tuple[str, bytes, Attributes | None]], *, mode: PutMode = OVERWRITE
@@ -403,7 +409,12 @@ class EmbeddedRef:
         return self._put_bodies(objects, mode=mode)
 
     def _put_bodies(
-        self, bodies: Sequence[tuple[str, Path | bytes, Attributes | None]], *, mode: PutMode, reflink: bool = False
+        self,
+        bodies: Sequence[tuple[str, Path | bytes, Attributes | None]],
+        *,
+        mode: PutMode,
+        reflink: bool = False,
+        told: Callable[[int, int], object] | None = None,
     ) -> Sequence[ObjectInfo]:
         for key, _, attributes in bodies:
             check_key(key)
@@ -411,9 +422,9 @@ class EmbeddedRef:
                 check_metadata(attributes.metadata)
         with self._store.db.snapshot() as db:
             self._writable(db)
-        with Batch(self._store, reflink=reflink) as batch:
+        now = self._store.clock()  # what is written to a file after it was read is later than this
+        with Batch(self._store, reflink=reflink, told=told) as batch:
             taken = batch.take([body for _, body, _ in bodies])
-            now = self._store.clock()
             edits: Edits = {
                 key: entry_of(key, digest, size, modified_us=now, attributes=attributes)
                 for (key, _, attributes), (digest, size) in zip(bodies, taken, strict=True)

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from datastore.bulk.copying import copy_objects
+from datastore.bulk.telling import Branches
 from datastore.errors import DatastoreError, HeadMoved, NotFound
-from datastore.fs.fetching import Branches
 from datastore.fs.paths import strip
 from datastore.fs.still import StillView
 from datastore.fs.view import Place

@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fsspec.callbacks import NoOpCallback
 from msgspec import Struct
 
 from datastore import transfer
 from datastore.bridging import serves_requests
 from datastore.bulk.gathering import Failure
 from datastore.bulk.reading import download_objects, open_many, read_objects
+from datastore.bulk.telling import Branches
 from datastore.errors import DatastoreError, HeadMoved
 from datastore.fs.paths import strip
 from datastore.fs.ranges import read_whole
@@ -20,44 +20,7 @@ from datastore.fs.view import Place
 from datastore.threads import fan_out
 from datastore.values import ByteRange, ObjectInfo
 
-__all__ = ["Branches", "fetch_bytes", "fetch_files"]
-
-
-class Branches:
-    """Tells fsspec's callbacks how far each of many files is, in the caller's thread.
-
-    Args:
-        callback: Is told of files; its branches of bytes.
-        names: Source and target of each file.
-        sizes: Bytes of each file, where they are known before.
-    """
-
-    def __init__(self, callback: Any, names: Sequence[tuple[str, str]], sizes: Sequence[int] = ()) -> None:
-        self._callback = callback
-        self._names = names
-        self._sizes = sizes
-        self._silent = type(callback) is NoOpCallback
-        self._open: dict[int, Any] = {}
-
-    def told(self, number: int, size: int) -> None:
-        """Learn that a file has some bytes more."""
-        if not self._silent:
-            self._branch(number).relative_update(size)
-
-    def over(self, number: int) -> None:
-        """Learn that a file is complete."""
-        if not self._silent:
-            self._branch(number).close()
-            del self._open[number]
-            self._callback.relative_update(1)
-
-    def _branch(self, number: int) -> Any:
-        branch = self._open.get(number)
-        if branch is None:
-            branch = self._open[number] = self._callback.branched(*self._names[number])
-            if self._sizes:
-                branch.set_size(self._sizes[number])
-        return branch
+__all__ = ["fetch_bytes", "fetch_files"]
 
 
 class _File(Struct, frozen=True):

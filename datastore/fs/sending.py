@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from datastore.bridging import serves_requests
+from datastore.bulk.telling import Branches
 from datastore.bulk.writing import upload_objects
 from datastore.errors import ValidationError
-from datastore.fs.fetching import Branches
 from datastore.fs.paths import strip
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View

@@ -6,12 +6,11 @@ from typing import Final
 from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import DatastoreError
 from datastore.http.engine import Engine, engine
+from datastore.keptfile import PART
 from datastore.values import ByteRange
 
 __all__ = ["PART", "GetCall", "fill", "parts"]
 
-PART: Final = 8 << 20
-"""Bytes of one of several parallel ranges; S3 recommends 8 to 16 MiB (facts/media.md §2.1)."""
 PARALLEL: Final = 8
 
 GetCall = Callable[[ByteRange, Sink], Call[bytes]]

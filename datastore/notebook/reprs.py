@@ -30,6 +30,7 @@ __all__ = [
     "diff_table",
     "handle_table",
     "log_table",
+    "plan_table",
     "repo_table",
     "table_diff_headline",
     "table_diff_table",
@@ -207,6 +208,47 @@ def diff_table(title: str, changes: Sequence[Change], *, counts: Mapping[ChangeK
         footer=[following if total else "No differences"],
         total=len(prefixes) + total,
     )
+
+
+def plan_table(
+    title: str, changes: Sequence[Change], *, done: bool, skipped: tuple[int, int], blocked: int = 0
+) -> Table:
+    """Show what a transfer does to its dest, or has done.
+
+    >>> print(plan_table("./data → ds://garments@main/raw/", [], done=True, skipped=(2, 2048)).text())
+    Transfer ./data → ds://garments@main/raw/  copied 0 (0 B)  deleted 0  2 there already (2.0 KiB)
+      Nothing to do
+
+    Args:
+        title: Source and dest.
+        changes: In the order of names.
+        done: Whether it was done.
+        skipped: How many objects the dest has already, and their bytes.
+        blocked: How many files differ and are not to be replaced.
+    """
+    copies = [change.after for change in changes if change.after]
+    verbs = ("copied", "deleted") if done else ("to copy", "to delete")
+    prefixes = _prefix_rows(changes)
+    rows = [_plan_row(change) for change in changes[: MAX_ROWS - len(prefixes)]]
+    notes = [f"{blocked:,} of them replace{'s' if blocked == 1 else ''} a file that differs"] if blocked else []
+    following = ["pass overwrite=True"] if blocked else [] if done or not changes else ["the same without dry_run=True"]
+    return Table(
+        caption=[
+            f"{'Transfer' if done else 'Plan'} {title}",
+            f"{verbs[0]} {len(copies):,} ({size_text(sum(info.size for info in copies))})",
+            f"{verbs[1]} {len(changes) - len(copies):,}",
+            f"{skipped[0]:,} there already ({size_text(skipped[1])})",
+        ],
+        columns=["change", "name", "size"],
+        rows=[*prefixes, *rows],
+        footer=[*notes, *(f"Next: {text}" for text in following), *([] if changes else ["Nothing to do"])],
+        total=len(prefixes) + len(changes),
+    )
+
+
+def _plan_row(change: Change) -> list[Cell]:
+    size = change.after.size if change.after else change.before.size if change.before else 0
+    return [Cell(f"{_SIGNS[change.kind]} {change.kind}"), key_cell(change.key), Cell(size_text(size), "number")]
 
 
 def _example(changes: Sequence[Change]) -> str:

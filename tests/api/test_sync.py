@@ -1,4 +1,4 @@
-"""sync: what it decides, from two listings alone, and what it does."""
+"""sync: what it does between stores and folders."""
 
 from contextlib import nullcontext
 
@@ -9,71 +9,8 @@ from hypothesis import strategies as st
 import datastore as ds
 from datastore.namespace import current
 from datastore.providers.memory import MemoryProvider
-from datastore.syncing import is_current, plan
-from datastore.values import Attributes, ObjectInfo, digest_of
+from datastore.values import Attributes
 from tests.api.helpers import keys, write
-
-MD5 = ["a" * 32, "b" * 32]
-
-
-def info(key="a.csv", **fields):
-    given = {"size": 3, "modified_us": 10, "etag": "1", "identity": "x", "content_type": "text/csv", **fields}
-    return ObjectInfo(key=key, **given)
-
-
-@pytest.mark.parametrize(
-    ("source", "dest", "same"),
-    [
-        ({"size": 4}, {"modified_us": 99}, False),
-        ({"digest": digest_of(b"1"), "modified_us": 99}, {"digest": digest_of(b"1")}, True),
-        ({"digest": digest_of(b"1")}, {"digest": digest_of(b"2"), "modified_us": 99}, False),
-        ({"digest": digest_of(b"1")}, {}, True),
-        ({"etag": MD5[0], "modified_us": 99}, {"etag": MD5[0]}, True),
-        ({"etag": MD5[0]}, {"etag": MD5[1], "modified_us": 99}, False),
-        ({"etag": MD5[0] + "-2", "modified_us": 99}, {"etag": MD5[0] + "-2"}, True),
-        ({"etag": MD5[0]}, {"etag": MD5[1] + "-2"}, True),
-        ({"etag": MD5[0], "modified_us": 99}, {"etag": MD5[1] + "-2"}, False),
-        ({"etag": "7", "modified_us": 99}, {"etag": "7"}, False),  # a counter says nothing about another store's
-        ({"etag": "7"}, {"etag": "8", "modified_us": 11}, True),
-        ({"etag": "7"}, {"etag": "8", "modified_us": 10}, True),
-        ({"etag": "7", "modified_us": 11}, {"etag": "8"}, False),
-        ({"content_type": "x/y"}, {}, False),
-        ({"metadata": {"a": "1"}}, {}, False),
-        ({}, {"metadata": {"a": "1"}}, False),
-    ],
-)
-def test_when_the_dest_is_current(source, dest, same):
-    assert is_current(info(**source), info(**dest), attributes=True) == same
-
-
-def test_attributes_count_only_where_both_sides_keep_them():
-    assert is_current(info(content_type="x/y"), info(), attributes=False)
-
-
-def test_a_content_type_follows_the_extension():
-    assert is_current(info("b.json", content_type="application/json"), info("a.csv"), attributes=True)
-
-
-listings = st.dictionaries(st.text("ab/é\U0001f600", min_size=1, max_size=3), st.integers(1, 2), max_size=8)
-
-
-def rows(sizes):
-    return [(key, info(key, size=size)) for key, size in sorted(sizes.items(), key=lambda pair: pair[0].encode())]
-
-
-@given(listings, listings, st.booleans())
-def test_the_plan_makes_the_dest_like_the_source(source, dest, delete):
-    changes = plan(rows(source), rows(dest), attributes=False, delete=delete)
-    assert [change.key for change in changes] == sorted({change.key for change in changes}, key=str.encode)
-    after = dict(dest)
-    for change in changes:
-        assert (change.before and change.before.size) == dest.get(change.key)
-        if change.after is None:
-            del after[change.key]
-        else:
-            after[change.key] = change.after.size
-    assert after == (source if delete else {**dest, **source})
-    assert plan(rows(source), rows(after), attributes=False, delete=delete) == []
 
 
 @pytest.fixture

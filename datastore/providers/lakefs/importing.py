@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from datastore.calls import Call
+from datastore.calls import Call, FileSlice
 from datastore.providers.lakefs import staged, writing
 from datastore.providers.lakefs.answers import ObjectStats
 from datastore.providers.lakefs.attributes import checked, stored
 from datastore.providers.lakefs.byhand import work_branch
 from datastore.providers.lakefs.entries import place_of
 from datastore.providers.lakefs.placing import place
-from datastore.providers.lakefs.sending import upload_call
+from datastore.providers.lakefs.sending import in_memory, upload_call
 from datastore.providers.lakefs.targets import Target
 from datastore.values import OVERWRITE, ObjectInfo
 
@@ -55,7 +55,9 @@ def import_files(target: Target, files: Sequence[tuple[Path, str]]) -> Sequence[
 
 def _upload_calls(scratch: Target, files: Sequence[tuple[Path, str]]) -> Iterator[Call[ObjectInfo]]:
     for path, key in files:
-        yield upload_call(scratch, key, path.read_bytes(), mode=OVERWRITE, attributes=checked(key, None))
+        with path.open("rb", buffering=0) as file:
+            body = in_memory(FileSlice.whole(file.fileno(), str(path)))
+        yield upload_call(scratch, key, body, mode=OVERWRITE, attributes=checked(key, None))
 
 
 def _entry(info: ObjectInfo) -> ObjectStats:

@@ -229,7 +229,10 @@ def send_parts(target: Target, key: str, body: bytes | FileSlice, *, attributes:
     uploads = Uploads(target)
     upload = uploads.create(key, attributes)
     try:
-        return uploads.complete(upload, _sent(uploads, upload, body))
+        parts = _sent(uploads, upload, body)
+        if isinstance(body, FileSlice):
+            body.check()
+        return uploads.complete(upload, parts)
     except BaseException as error:
         uploads.abort(upload)
         if isinstance(error, Unavailable) and not target.client.learned.reachable and target.client.presign is not True:

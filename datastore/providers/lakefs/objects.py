@@ -1,7 +1,7 @@
 """What a ref of lakeFS gives back: an ordinary provider over one branch, tag or commit."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -266,10 +266,10 @@ class LakeFSRef:
     ) -> Call[ObjectInfo] | None:
         """Return the call behind `put`; None from 8 MiB on."""
         given = checked(key, attributes)
-        size = body.size if isinstance(body, FileSlice) else len(body)
-        if size >= sending.SMALL:
+        content = sending.in_memory(body) if isinstance(body, FileSlice) else body
+        if isinstance(content, FileSlice) or len(content) >= sending.SMALL:
             return None
-        return sending.upload_call(self._target(), key, body, mode=mode, attributes=given)
+        return sending.upload_call(self._target(), key, content, mode=mode, attributes=given)
 
     def writer(self, key: str, *, mode: PutMode = OVERWRITE, attributes: Attributes | None = None) -> LakeFSWriter:
         """Start an object; from 64 MiB on, its parts go up while it is written."""
@@ -312,9 +312,18 @@ class LakeFSRef:
 
     # for others, and in parts
 
-    def import_files(self, files: Sequence[tuple[Path, str]], *, reflink: bool = False) -> Sequence[ObjectInfo]:  # noqa: ARG002 - there are no disk blocks to share
+    def import_files(
+        self,
+        files: Sequence[tuple[Path, str]],
+        *,
+        reflink: bool = False,  # noqa: ARG002 - there are no disk blocks to share
+        told: Callable[[int, int], object] | None = None,
+    ) -> Sequence[ObjectInfo]:
         """Put many local files, all of them or none."""
         infos = importing.import_files(self._branch(), files)
+        if told is not None:
+            for number, info in enumerate(infos):
+                told(number, info.size)
         self._check_head(after=", and the files were written to it nevertheless")
         return infos
 

@@ -21,7 +21,7 @@ from datastore.errors import DatastoreError, TooLarge, Unavailable, ValidationEr
 from datastore.http.engine import engine
 from datastore.provider import Body, Bytes
 from datastore.providers.lakefs.multipart import MOST_PARTS, PART, Uploads, takes_parts
-from datastore.providers.lakefs.sending import ONE_PUT, SMALL, send
+from datastore.providers.lakefs.sending import ONE_PUT, SMALL, in_memory, send
 from datastore.providers.lakefs.targets import Target
 from datastore.providers.lakefs.urls import goes_direct
 from datastore.streams import as_bytes, body_chunks
@@ -48,8 +48,7 @@ def put(target: Target, key: str, body: Body, *, mode: PutMode, attributes: Attr
         return send(target, key, bytes(as_bytes(body)), mode=mode, attributes=attributes)
     if isinstance(body, Path) and body.is_file():
         with body.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read() if size < SMALL else FileSlice(file.fileno(), 0, size)
+            content = in_memory(FileSlice.whole(file.fileno(), str(body)))
             return send(target, key, content, mode=mode, attributes=attributes)
     writer = LakeFSWriter(target, key, mode=mode, attributes=attributes)
     try:

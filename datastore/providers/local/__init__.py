@@ -155,6 +155,10 @@ class LocalProvider:
             return pages(walk.level(start_after))
         return pages(grouped(walk.rows, prefix=prefix, delimiter=delimiter, start_after=start_after))
 
+    def path_of(self, key: str) -> Path:
+        """Return where the file of a key is, or would be; links to its folder are followed."""
+        return Path(self._place(key) if key else self._root)
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -244,9 +248,19 @@ class _WatchedReader(FileReader):
 
     def _fill(self, buffer: memoryview, position: int) -> int:
         count = super()._fill(buffer, position)
+        self._check_same()
+        return count
+
+    def send(self, fd: int) -> int:
+        """Copy some of what is left in the kernel, as `FileReader` does."""
+        count = super().send(fd)
+        if count:
+            self._check_same()
+        return count
+
+    def _check_same(self) -> None:
         if etag_of(os.fstat(self._fd)) != self.info.etag:  # looked at after the bytes were taken
             raise IntegrityError(f"file {self.info.key!r} was changed in place while it was read", hint="read it again")
-        return count
 
 
 def _slashes(key: str) -> list[int]:

@@ -1,7 +1,7 @@
 """What a bucket and a whole account have in common: the verbs about single objects."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +55,7 @@ class S3Objects:
             attributes=True,
             digests=False,
             local=False,
+            lists_attributes=False,
         )
 
     @abstractmethod
@@ -116,6 +117,7 @@ class S3Objects:
         mode: PutMode = OVERWRITE,
         attributes: Attributes | None = None,
         journal: Path | None = None,
+        told: Callable[[int], object] | None = None,
     ) -> ObjectInfo:
         """Put a file as `put` does, but leave finished parts where they are if it fails, and go on with them next time.
 
@@ -126,9 +128,10 @@ class S3Objects:
             attributes: As in `put`; the same ones each time.
             journal: A file that remembers the upload while it is unfinished. Without one, the newest unfinished upload
                 of this key is gone on with, whoever began it.
+            told: Learns, in the caller's thread, how many bytes more are there.
         """
         return writing.put_resumed(
-            self.site, self._writable(key), path, mode=mode, attributes=attributes, journal=journal
+            self.site, self._writable(key), path, mode=mode, attributes=attributes, journal=journal, told=told
         )
 
     def put_call(

@@ -4,7 +4,7 @@ What is sent already is told by a journal beside the file, or without one by the
 counts only if the service holds it and the bytes of the file are still those that were sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -84,7 +84,14 @@ class _Journal:
 
 
 def upload_resumed(
-    site: Site, spot: Spot, body: FileSlice, *, mode: PutMode, headers: Mapping[str, str], journal: Path | None
+    site: Site,
+    spot: Spot,
+    body: FileSlice,
+    *,
+    mode: PutMode,
+    headers: Mapping[str, str],
+    journal: Path | None,
+    told: Callable[[int], object] | None = None,
 ) -> ObjectInfo:
     """Put a file in parts, and leave them where they are if that fails: the next attempt sends only what is missing.
 
@@ -96,9 +103,11 @@ def upload_resumed(
         headers: The object's attributes.
         journal: A file that remembers the upload until it is complete. Without one, the newest unfinished upload of
             this key is gone on with, whoever began it.
+        told: Learns how many bytes more are there.
 
     Raises:
-        IntegrityError: The upload that was gone on with had been begun with other attributes.
+        IntegrityError: The file was changed meanwhile; or the upload that was gone on with had been begun with other
+            attributes.
     """
     check_free(site, spot, mode)
     wish = _Wish(place=site.place(spot), size=body.size, part=part_size(body.size, site.preset), headers=dict(headers))
@@ -110,9 +119,16 @@ def upload_resumed(
         if book is not None:
             book.start(_Head(wish=wish, upload=started.upload, proof=proof))
     kept: list[PartInfo] = []
-    missing = _missing(started, cut(body, wish.part), kept)
-    told = None if book is None else book.note
-    sent = send_parts(site, spot, started.upload, missing, proof=started.proof, told=told)
+    missing = _missing(started, cut(body, wish.part), kept, told)
+
+    def arrived(part: PartInfo, piece: bytes | FileSlice) -> None:
+        if book is not None:
+            book.note(part, piece)
+        if told is not None:
+            told(part.size)
+
+    sent = send_parts(site, spot, started.upload, missing, proof=started.proof, told=arrived)
+    body.check()
     info = complete(site, spot, started.upload, [*kept, *sent], mode=mode)
     if book is not None:
         book.path.unlink(missing_ok=True)
@@ -146,13 +162,18 @@ def _adopted(site: Site, spot: Spot) -> _Started | None:
 
 
 def _missing(
-    started: _Started, pieces: Iterator[tuple[int, bytes | FileSlice]], kept: list[PartInfo]
+    started: _Started,
+    pieces: Iterator[tuple[int, bytes | FileSlice]],
+    kept: list[PartInfo],
+    told: Callable[[int], object] | None,
 ) -> Iterator[tuple[int, bytes | FileSlice]]:
     """Yield the parts that have to be sent; the others go to `kept`."""
     for number, piece in pieces:
         part, noted = started.held.get(number), started.noted.get(number)
         if part is not None and _is_same(part, piece, noted):
             kept.append(noted.part if noted and not part.checksum else part)
+            if told is not None:
+                told(part.size)
         else:
             yield number, piece
 

@@ -54,6 +54,8 @@ def upload(
     begun = begin(site, spot, headers=headers, proof=proof)
     try:
         parts = send_parts(site, spot, begun, cut(body, length), proof=proof)
+        if isinstance(body, FileSlice):
+            body.check()
         return complete(site, spot, begun, parts, mode=mode)
     except BaseException:
         forget(site, spot, begun)

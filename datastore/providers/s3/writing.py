@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -55,8 +55,8 @@ def put(site: Site, spot: Spot, body: Body, *, mode: PutMode, attributes: Attrib
         with body.open("rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode):
-                slice_ = FileSlice(file.fileno(), 0, found.st_size)
-                return _put_known(site, spot, slice_, mode=mode, headers=headers)
+                whole = FileSlice.whole(file.fileno(), str(body))
+                return _put_known(site, spot, whole, mode=mode, headers=headers)
     writer = ObjectWriter(site, spot, mode=mode, headers=headers)
     try:
         for chunk in body_chunks(body):
@@ -67,15 +67,25 @@ def put(site: Site, spot: Spot, body: Body, *, mode: PutMode, attributes: Attrib
 
 
 def put_resumed(
-    site: Site, spot: Spot, path: Path, *, mode: PutMode, attributes: Attributes | None, journal: Path | None
+    site: Site,
+    spot: Spot,
+    path: Path,
+    *,
+    mode: PutMode,
+    attributes: Attributes | None,
+    journal: Path | None,
+    told: Callable[[int], object] | None,
 ) -> ObjectInfo:
     """Put a file as `put` does, but go on where an earlier attempt broke off."""
     headers = writing_headers(site, spot, attributes)
     with path.open("rb", buffering=0) as file:
-        whole = FileSlice(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        whole = FileSlice.whole(file.fileno(), str(path))
         if whole.size <= SINGLE or way_of(site.preset, mode, spot.key) == "single":
-            return _put_known(site, spot, whole, mode=mode, headers=headers)
-        return upload_resumed(site, spot, whole, mode=mode, headers=headers, journal=journal)
+            info = _put_known(site, spot, whole, mode=mode, headers=headers)
+            if told is not None:
+                told(info.size)
+            return info
+        return upload_resumed(site, spot, whole, mode=mode, headers=headers, journal=journal, told=told)
 
 
 def open_writer(site: Site, spot: Spot, *, mode: PutMode, attributes: Attributes | None) -> ObjectWriter:

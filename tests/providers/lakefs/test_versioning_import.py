@@ -7,6 +7,7 @@ import pytest
 
 from datastore.errors import Forbidden, NotFound, Unavailable
 from datastore.http.observe import observed
+from datastore.providers.lakefs import importing
 from datastore.providers.lakefs.repo import LakeFSRepo
 from datastore.testing.versioning_tools import contents, request, save, staged
 from tests.providers.lakefs.versioned import Flaky, fresh
@@ -50,13 +51,13 @@ def test_it_costs_two_requests_for_each_file(repo, tmp_path):
 def test_a_file_that_goes_away_meanwhile_leaves_nothing(repo, tmp_path, monkeypatch):
     save(repo, "main", {"in/0.bin": b"old"})
     files = written(tmp_path, [10, 10, 10])
-    real = Path.read_bytes
+    real = importing.in_memory
 
-    def read_bytes(path):
+    def in_memory(body):
         files[2][0].unlink(missing_ok=True)
-        return real(path)
+        return real(body)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(importing, "in_memory", in_memory)
     with pytest.raises(FileNotFoundError):
         repo.at("main").import_files(files)
     assert staged(repo) == {}
