@@ -26,6 +26,7 @@ __all__ = [
     "SupportsFastForward",
     "SupportsFollowing",
     "SupportsLocalFiles",
+    "SupportsLocalPaths",
     "SupportsOutsideLinks",
     "SupportsReadMany",
     "SupportsRemote",
@@ -91,6 +92,15 @@ class SupportsLocalFiles(Protocol):
 
     def local_file(self, info: ObjectInfo) -> Path | None:
         """Return the file that has just the bytes of an object, to be read only; None if there is no such file."""
+        ...
+
+
+@runtime_checkable
+class SupportsLocalPaths(Protocol):
+    """Its objects are files of this machine, under their own names; others may change them."""
+
+    def local_path(self, key: str) -> Path:
+        """Return the file of an object, which need not be there."""
         ...
 
 

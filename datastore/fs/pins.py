@@ -20,7 +20,7 @@ from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
 from datastore.urls import format_location
 
-__all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pinned_provider"]
+__all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pin_of", "pinned_provider"]
 
 _FRAMES: Final = 6
 """How far up the call of fsspec is looked for."""
@@ -103,7 +103,9 @@ def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
         return last.options
     try:
         target = namespace.target(url)
-        options = _pinned(target) or ({"once": True} if serves_requests(target.provider) else {})
+        pin = pin_of(target)
+        plain = {"once": True} if serves_requests(target.provider) else {}
+        options: dict[str, Any] = {"pins": format_pins({pin_name(target): pin})} if pin else plain
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
     _HERE.last = _Asked(namespace, url, options, progress)
@@ -125,16 +127,21 @@ def _progress() -> int:
     return 0
 
 
-def _pinned(target: Target) -> dict[str, Any]:
+def pin_of(target: Target) -> Pin | None:
+    """Return what stands for a target's ref at this moment; None where it is unversioned, or names a commit.
+
+    Raises:
+        NotFound: No such ref.
+    """
     repo, ref = target.versioned, target.ref
     if repo is None or ref is None or is_commit_id(ref):
-        return {}
+        return None
     # First this, then the commit: otherwise what is committed in between would be seen by neither.
     try:
         uncommitted = repo.has_uncommitted(ref)  # whether it is a branch comes with the answer
     except (NotFound, ValidationError):
         uncommitted = False
-    return {"pins": f"{pin_name(target)}={Pin(repo.commit_of(ref).id, uncommitted)}"}
+    return Pin(repo.commit_of(ref).id, uncommitted)
 
 
 def pinned_provider(target: Target, pin: Pin) -> Provider:

@@ -155,6 +155,10 @@ class LocalProvider:
             return pages(walk.level(start_after))
         return pages(grouped(walk.rows, prefix=prefix, delimiter=delimiter, start_after=start_after))
 
+    def local_path(self, key: str) -> Path:
+        """Return the file of an object, with links followed; raise `NotFound` or `UnsafeKey` as `read` does."""
+        return Path(self._resolve(key))
+
     def close(self) -> None:
         """Nothing is held open."""
 

@@ -1,0 +1,68 @@
+"""`ds.arrow`: objects as a dataset of pyarrow, which the other engines take, too."""
+
+from typing import Any, Final
+
+import pyarrow.dataset as pads
+from pyarrow.fs import FileInfo, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem, PythonFile
+
+from datastore.fs.system import DatastoreFileSystem
+from datastore.handoff.choosing import Way, choose
+from datastore.handoff.finding import Found
+from datastore.handoff.formats import FormatName
+from datastore.handoff.placing import offer_of, place
+from datastore.namespace import Namespace
+
+__all__ = ["arrow_dataset"]
+
+_FORMATS: Final[dict[FormatName, Any]] = {"jsonl": "json", "arrow": "ipc"}
+
+
+def arrow_dataset(namespace: Namespace, found: Found, *, way: Way | None = None) -> pads.Dataset:
+    """Return objects as a dataset; bytes are read when it is scanned, and only those that are needed.
+
+    Args:
+        namespace: Where names mean something.
+        found: The objects.
+        way: How they are read; the best one if not given.
+    """
+    if (way or choose(offer_of(namespace, found), "arrow")) == "files":
+        placed = place(namespace, found)
+        filesystem, folder = LocalFileSystem(), placed.folder
+        pairs = zip(placed.files, found.objects, strict=True)
+    else:
+        filesystem, folder = PyFileSystem(_Objects(found)), f"{found.base}/{found.folder}"
+        pairs = zip(found.paths, found.objects, strict=True)
+    infos = [FileInfo(path, FileType.File, size=info.size) for path, info in pairs]
+    return pads.dataset(
+        infos,
+        filesystem=filesystem,
+        format=_format(found.format),
+        partitioning="hive" if found.hive else None,
+        partition_base_dir=folder if found.hive else None,
+    )
+
+
+def _format(name: FormatName) -> Any:
+    if name == "tsv":
+        from pyarrow.csv import ParseOptions
+
+        return pads.CsvFileFormat(parse_options=ParseOptions(delimiter="\t"))
+    return _FORMATS.get(name, name)
+
+
+class _Objects(FSSpecHandler):
+    """Objects as files for Arrow, in the versions that were found. Pickles without credentials.
+
+    What is not of a commit is opened by its etag, so that an object which changed since is an error; and Arrow need not
+    ask whether it is there.
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(DatastoreFileSystem(**found.storage_options))
+        etags = () if found.fixed else zip(found.paths, found.objects, strict=True)
+        self._etags = {path: info.etag for path, info in etags}
+
+    def open_input_file(self, path: str) -> PythonFile:
+        return PythonFile(self.fs.open_object(path, if_match=self._etags.get(path) or None), mode="r")
+
+    open_input_stream = open_input_file
