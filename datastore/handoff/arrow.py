@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 import pyarrow.dataset as pads
-from pyarrow.fs import FileInfo, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem, PythonFile
+from pyarrow import PythonFile
+from pyarrow.fs import FileInfo, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from datastore.fs.system import DatastoreFileSystem
 from datastore.handoff.choosing import Way, choose

@@ -16,6 +16,7 @@ from datastore.history import objects_at
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests
+from datastore.streaming.packed import is_packed
 from datastore.urls import DatasetURL, format_location
 from datastore.values import ObjectInfo
 
@@ -58,6 +59,11 @@ class Found(Struct, frozen=True, kw_only=True):
         return any("=" in posixpath.dirname(name) for name in self.names)
 
     @property
+    def named(self) -> bool:
+        """Whether engines have to see the names: for columns in them, or how the bytes are compressed."""
+        return self.hive or any(is_packed(info.key) for info in self.objects)
+
+    @property
     def names(self) -> list[str]:
         """The names of the objects in the folder."""
         return [info.key[len(self.folder) :] for info in self.objects]
@@ -83,7 +89,7 @@ class Found(Struct, frozen=True, kw_only=True):
         provider = self.provider
         if isinstance(provider, SupportsLocalPaths):
             return 0
-        if isinstance(provider, SupportsLocalFiles) and not self.hive:
+        if isinstance(provider, SupportsLocalFiles) and not self.named:
             return sum(info.size for info in self.objects if provider.local_file(info) is None)
         return self.size
 

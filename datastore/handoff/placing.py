@@ -45,7 +45,7 @@ def place(namespace: Namespace, found: Found) -> Placed:
     provider = found.provider
     if isinstance(provider, SupportsLocalPaths):
         return Placed(_own_folder(found), [str(provider.local_path(info.key)) for info in found.objects])
-    if found.hive or not isinstance(provider, SupportsLocalFiles):
+    if found.named or not isinstance(provider, SupportsLocalFiles):
         folder, files = _copied(namespace, found, found.objects)
         return Placed(folder, files)
     own = {info.key: provider.local_file(info) for info in found.objects}

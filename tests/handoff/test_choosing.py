@@ -1,0 +1,34 @@
+"""What is handed to which engine: the whole decision, as a table."""
+
+import pytest
+
+from datastore.handoff.choosing import LOCAL, REMOTE, Offer, choose
+
+MIB = 1 << 20
+OWN = Offer(format="parquet")
+COPY = Offer(format="parquet", copied=100 * MIB)
+BIG = Offer(format="parquet", copied=LOCAL + 1)
+FEW = Offer(format="parquet", copied=REMOTE, remote=True)
+FAR = Offer(format="parquet", copied=REMOTE + 1, remote=True)
+HIVE = Offer(format="parquet", hive=True)
+ODD = Offer(format="parquet", hive=True, clear=False)
+CSV = Offer(format="csv", hive=True)
+IPC = Offer(format="arrow")
+ORC = Offer(format="orc")
+NAMES = ("OWN", "COPY", "BIG", "FEW", "FAR", "HIVE", "ODD", "CSV", "IPC", "ORC")
+TABLE = {
+    #              OWN     COPY    BIG     FEW     FAR     HIVE    ODD     CSV     IPC     ORC
+    "arrow":        ("ds",    "ds",    "ds",    "files", "ds",    "ds",    "ds",    "ds",    "ds",    "ds"),
+    "polars":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files", "ds"),
+    "duckdb":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "files", "ds",    "ds"),
+    "hf":           ("files", "files", "files", "files", "files", "files", "files", "files", "files", "files"),
+    "hf-streaming": ("files", "ds",    "ds",    "ds",    "ds",    "files", "files", "files", "files", "files"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "way"),
+    [(engine, *cell) for engine, row in TABLE.items() for cell in zip(NAMES, row, strict=True)],
+)
+def test_the_choice(engine, name, way):
+    assert choose(globals()[name], engine) == way
