@@ -21,19 +21,17 @@ LOCAL: Final = 1 << 30
 REMOTE: Final = 32 << 20
 """Bytes that are brought at most over a network, all at once, where an engine may not need all of them."""
 
+_ALWAYS_FILES: Final = frozenset({"jsonl"})
+"""Arrow may open JSON while it holds Python's lock, and waits for our file system for ever; all is needed anyway."""
+
 _READS: Final[dict[Engine, frozenset[FormatName]]] = {
-    "arrow": frozenset({"parquet", "csv", "tsv", "jsonl", "arrow", "orc"}),
     "polars": frozenset({"parquet", "csv", "tsv", "jsonl", "arrow"}),
     "duckdb": frozenset({"parquet", "csv", "tsv", "jsonl"}),
-    "hf": frozenset({"parquet", "csv", "tsv", "jsonl", "arrow"}),
-    "hf-streaming": frozenset({"parquet", "csv", "tsv", "jsonl", "arrow"}),
 }
-_HIVE: Final[dict[Engine, frozenset[FormatName]]] = {
-    "polars": frozenset({"parquet", "arrow"}),
-    "hf": frozenset(),
-    "hf-streaming": frozenset(),
-}
-"""Where not all formats that an engine reads take columns from the names of folders."""
+"""What engines read by themselves; everything else Arrow reads for them."""
+
+_HIVE: Final[dict[Engine, frozenset[FormatName]]] = {**_READS, "polars": frozenset({"parquet", "arrow"})}
+"""The same where folders are columns."""
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -62,13 +60,14 @@ def choose(offer: Offer, engine: Engine) -> Way:
     >>> choose(Offer(format="parquet", copied=50 << 20, remote=True), "polars")
     'ds'
     """
-    if engine == "hf":  # it copies everything into a cache of its own
-        return "files"
-    if engine == "hf-streaming":
-        return "ds" if offer.copied else "files"
-    if offer.copied > (REMOTE if offer.remote else LOCAL):
-        return "ds"
+    if engine in {"hf", "hf-streaming"}:  # the first copies everything into a cache of its own
+        return "files" if engine == "hf" or not offer.copied else "ds"
+    whole = offer.format in _ALWAYS_FILES
     if engine == "arrow":
-        return "files" if offer.remote else "ds"
-    readable = _READS[engine] if not offer.hive else _HIVE.get(engine, _READS[engine])
-    return "files" if offer.format in readable and (offer.clear or not offer.hive) else "ds"
+        better = offer.remote or whole
+    elif offer.hive:
+        better = offer.clear and offer.format in _HIVE[engine]
+    else:
+        better = offer.format in _READS[engine]
+    fits = whole or offer.copied <= (REMOTE if offer.remote else LOCAL)
+    return "files" if better and fits else "ds"

@@ -37,4 +37,4 @@ def lazy_frame(namespace: Namespace, found: Found) -> Any:
         return getattr(polars, _SCANS[found.format])(list(place(namespace, found).files), **options)
     from datastore.handoff.arrow import arrow_dataset
 
-    return polars.scan_pyarrow_dataset(arrow_dataset(namespace, found, way="ds"))
+    return polars.scan_pyarrow_dataset(arrow_dataset(namespace, found))

@@ -68,7 +68,7 @@ def _copied(namespace: Namespace, found: Found, infos: Sequence[ObjectInfo]) -> 
     store = store_of(namespace)
     names = portable_names(info.key[len(found.folder) :] for info in infos)
     wanted = [Wanted(names[info.key[len(found.folder) :]], info) for info in infos]
-    name = portable_name(Path(found.folder).name or found.base)
+    name = portable_name((Path(found.folder).name or found.base).replace("=", "-"))  # it must not look like a column
     with disk_trouble(store.folder.root):
         root, _ = store.get_tree(found.provider, wanted, name=name, link="auto", take=store.leases.take)
     return root, [os.path.join(root, one.name) for one in wanted]  # noqa: PTH118 - thousands in a row

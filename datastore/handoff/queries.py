@@ -111,7 +111,7 @@ def _table(namespace: Namespace, found: Found, connection: Any) -> object:
         return connection.sql(f"FROM {reader}")
     from datastore.handoff.arrow import arrow_dataset
 
-    return arrow_dataset(namespace, found, way="ds")
+    return arrow_dataset(namespace, found)
 
 
 def _quoted(text: str) -> str:

@@ -27,7 +27,8 @@ COLUMNAR = {name: ENGINES[name] for name in ("arrow", "scan", "sql")}
 def same(found, expected, *, sort="a"):
     """Assert that two frames have the same rows, whatever types their engines have for texts."""
     plain = [
-        frame.assign(**{name: frame[name].astype(object) for name in frame if frame[name].dtype.kind not in "iuf"})
+        frame[sorted(frame)]
+        .assign(**{name: frame[name].astype(object) for name in frame if frame[name].dtype.kind not in "iuf"})
         .sort_values(sort)
         .reset_index(drop=True)
         for frame in (found, expected)

@@ -15,14 +15,15 @@ ODD = Offer(format="parquet", hive=True, clear=False)
 CSV = Offer(format="csv", hive=True)
 IPC = Offer(format="arrow")
 ORC = Offer(format="orc")
-NAMES = ("OWN", "COPY", "BIG", "FEW", "FAR", "HIVE", "ODD", "CSV", "IPC", "ORC")
+JSON = Offer(format="jsonl", copied=LOCAL + 1, remote=True)
+NAMES = ("OWN", "COPY", "BIG", "FEW", "FAR", "HIVE", "ODD", "CSV", "IPC", "ORC", "JSON")
 TABLE = {
-    #              OWN     COPY    BIG     FEW     FAR     HIVE    ODD     CSV     IPC     ORC
-    "arrow":        ("ds",    "ds",    "ds",    "files", "ds",    "ds",    "ds",    "ds",    "ds",    "ds"),
-    "polars":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files", "ds"),
-    "duckdb":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "files", "ds",    "ds"),
-    "hf":           ("files", "files", "files", "files", "files", "files", "files", "files", "files", "files"),
-    "hf-streaming": ("files", "ds",    "ds",    "ds",    "ds",    "files", "files", "files", "files", "files"),
+    #              OWN     COPY    BIG     FEW     FAR     HIVE    ODD     CSV     IPC     ORC     JSON
+    "arrow":        ("ds",    "ds",    "ds",    "files", "ds",    "ds",    "ds",    "ds",    "ds",    "ds",    "files"),
+    "polars":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files", "ds",    "files"),
+    "duckdb":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files"),
+    "hf":           ("files", "files", "files", "files", "files", "files", "files", "files", "files", "files", "files"),
+    "hf-streaming": ("files", "ds",    "ds",    "ds",    "ds",    "files", "files", "files", "files", "files", "ds"),
 }  # fmt: skip
 
 

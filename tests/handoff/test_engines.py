@@ -29,6 +29,13 @@ def test_formats(main, size, engine, name):
         same(ENGINES[engine](main / name), FRAME)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_reader_of_arrow_does_not_wait_for_itself(main, size, name):
+    WRITERS[name](FRAME, main / name)
+    main.commit("Rows")
+    same(ds.arrow(main / name).scanner().to_reader().read_all().to_pandas(), FRAME)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_many_files_large_and_small(root, size, engine):
     for n in range(10):
@@ -71,7 +78,7 @@ def test_a_folder_above_a_mount_is_no_column(home):
     (home / "env=prod" / "year=2026").mkdir(parents=True)
     FRAME.to_parquet(home / "env=prod/year=2026/t.parquet", index=False)
     for engine in COLUMNAR.values():
-        assert list(engine(home / "env=prod").columns) == ["a", "k", "f", "year"]
+        assert list(engine(f"ds://local{home}/env=prod").columns) == ["a", "k", "f", "year"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
