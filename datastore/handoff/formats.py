@@ -54,7 +54,7 @@ def format_of(keys: Sequence[str]) -> FormatName:
         return named(keys[0]) or "parquet"
     if list(found) == [None]:
         raise UnsupportedType(f"{keys[0]!r} is no table by its name", hint=f"name its format: {_choice(FORMATS)}")
-    names = [name for name in found if name is not None]
+    names = sorted(name for name in found if name is not None)
     examples = " and ".join(f"{key!r} ({name or 'no table'})" for name, key in list(found.items())[:2])
     raise ValidationError(f"objects of several kinds: {examples}", hint=f"name the one that you want: {_choice(names)}")
 
