@@ -22,6 +22,7 @@ ENGINES = {
     "hf streaming": lambda url: pd.DataFrame(list(ds.hf(url, streaming=True))),
 }
 COLUMNAR = {name: ENGINES[name] for name in ("arrow", "scan", "sql")}
+HUB = {name: ENGINES[name] for name in ("hf", "hf streaming")}
 
 
 def same(found, expected, *, sort="a"):
