@@ -7,7 +7,7 @@ from pyarrow import PythonFile
 from pyarrow.fs import FileInfo, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from datastore.fs.system import DatastoreFileSystem
-from datastore.handoff.choosing import choose
+from datastore.handoff.choosing import Way, choose
 from datastore.handoff.finding import Found
 from datastore.handoff.formats import FormatName
 from datastore.handoff.placing import offer_of, place
@@ -18,9 +18,15 @@ __all__ = ["arrow_dataset"]
 _FORMATS: Final[dict[FormatName, Any]] = {"jsonl": "json", "arrow": "ipc"}
 
 
-def arrow_dataset(namespace: Namespace, found: Found) -> pads.Dataset:
-    """Return objects as a dataset; bytes are read when it is scanned, and only those that are needed."""
-    if choose(offer_of(namespace, found), "arrow") == "files":
+def arrow_dataset(namespace: Namespace, found: Found, *, way: Way | None = None) -> pads.Dataset:
+    """Return objects as a dataset; bytes are read when it is scanned, and only those that are needed.
+
+    Args:
+        namespace: Where names mean something.
+        found: The objects.
+        way: How they are read; what is best for Arrow if not given.
+    """
+    if (way or choose(offer_of(namespace, found), "arrow")) == "files":
         placed = place(namespace, found)
         filesystem, folder = LocalFileSystem(), placed.folder
         pairs = zip(placed.files, found.objects, strict=True)

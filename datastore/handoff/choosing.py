@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from datastore.handoff.formats import FormatName
+from datastore.handoff.formats import FORMATS, FormatName
 
 __all__ = ["LOCAL", "REMOTE", "Engine", "Offer", "Way", "choose"]
 
@@ -21,16 +21,14 @@ LOCAL: Final = 1 << 30
 REMOTE: Final = 32 << 20
 """Bytes that are brought at most over a network, all at once, where an engine may not need all of them."""
 
-_ALWAYS_FILES: Final = frozenset({"jsonl"})
-"""Arrow may open JSON while it holds Python's lock, and waits for our file system for ever; all is needed anyway."""
-
-_READS: Final[dict[Engine, frozenset[FormatName]]] = {
+_OWN: Final[dict[Engine, frozenset[FormatName]]] = {
+    "arrow": frozenset(FORMATS),
     "polars": frozenset({"parquet", "csv", "tsv", "jsonl", "arrow"}),
     "duckdb": frozenset({"parquet", "csv", "tsv", "jsonl"}),
 }
 """What engines read by themselves; everything else Arrow reads for them."""
 
-_HIVE: Final[dict[Engine, frozenset[FormatName]]] = {**_READS, "polars": frozenset({"parquet", "arrow"})}
+_OWN_HIVE: Final[dict[Engine, frozenset[FormatName]]] = {**_OWN, "polars": frozenset({"parquet", "arrow"})}
 """The same where folders are columns."""
 
 
@@ -62,12 +60,11 @@ def choose(offer: Offer, engine: Engine) -> Way:
     """
     if engine in {"hf", "hf-streaming"}:  # the first copies everything into a cache of its own
         return "files" if engine == "hf" or not offer.copied else "ds"
-    whole = offer.format in _ALWAYS_FILES
-    if engine == "arrow":
-        better = offer.remote or whole
-    elif offer.hive:
-        better = offer.clear and offer.format in _HIVE[engine]
-    else:
-        better = offer.format in _READS[engine]
-    fits = whole or offer.copied <= (REMOTE if offer.remote else LOCAL)
-    return "files" if better and fits else "ds"
+    # Arrow starts some scans while it holds Python's lock, and would wait for our file system for ever: those of JSON,
+    # and those that DuckDB asks it for.
+    if offer.format not in (_OWN_HIVE if offer.hive else _OWN)[engine]:
+        return "files" if engine == "duckdb" else "ds"
+    whole = offer.format == "jsonl" and engine != "duckdb"
+    better = offer.remote or whole if engine == "arrow" else offer.clear or not offer.hive
+    fits = offer.copied <= (REMOTE if offer.remote else LOCAL)
+    return "files" if better and (whole or fits) else "ds"

@@ -105,14 +105,18 @@ def _ask(_connection: Any, _sql: str, _params: Any) -> Any:
 
 
 def _table(namespace: Namespace, found: Found, connection: Any) -> object:
-    if choose(offer_of(namespace, found), "duckdb") == "files":
-        files = ", ".join(_quoted(glob.escape(file)) for file in place(namespace, found).files)
-        reader = _READERS[found.format].format(files=f"[{files}]", hive=found.hive)
-        return connection.sql(f"FROM {reader}")
-    from datastore.handoff.arrow import arrow_dataset
+    way = choose(offer_of(namespace, found), "duckdb")
+    if found.format not in _READERS:
+        from datastore.handoff.arrow import arrow_dataset
 
-    return arrow_dataset(namespace, found)
+        return arrow_dataset(namespace, found, way=way)
+    if way == "files":
+        files = [glob.escape(file) for file in place(namespace, found).files]
+    else:
+        from datastore.handoff.shared import SharedFiles
 
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+        shared = SharedFiles(found)
+        connection.register_filesystem(shared)
+        files = shared.urls
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return connection.sql("FROM " + _READERS[found.format].format(files=f"[{listed}]", hive=found.hive))

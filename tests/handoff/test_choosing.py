@@ -16,14 +16,16 @@ CSV = Offer(format="csv", hive=True)
 IPC = Offer(format="arrow")
 ORC = Offer(format="orc")
 JSON = Offer(format="jsonl", copied=LOCAL + 1, remote=True)
-NAMES = ("OWN", "COPY", "BIG", "FEW", "FAR", "HIVE", "ODD", "CSV", "IPC", "ORC", "JSON")
+ROWS = Offer(format="jsonl", hive=True)
+NAMES = ("OWN", "COPY", "BIG", "FEW", "FAR", "HIVE", "ODD", "CSV", "IPC", "ORC", "JSON", "ROWS")
+F, D = "files", "ds"
 TABLE = {
-    #              OWN     COPY    BIG     FEW     FAR     HIVE    ODD     CSV     IPC     ORC     JSON
-    "arrow":        ("ds",    "ds",    "ds",    "files", "ds",    "ds",    "ds",    "ds",    "ds",    "ds",    "files"),
-    "polars":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files", "ds",    "files"),
-    "duckdb":       ("files", "files", "ds",    "files", "ds",    "files", "ds",    "files", "ds",    "ds",    "files"),
-    "hf":           ("files", "files", "files", "files", "files", "files", "files", "files", "files", "files", "files"),
-    "hf-streaming": ("files", "ds",    "ds",    "ds",    "ds",    "files", "files", "files", "files", "files", "ds"),
+    #              OWN  COPY BIG  FEW  FAR  HIVE ODD  CSV  IPC  ORC  JSON ROWS
+    "arrow":        (D,   D,   D,   F,   D,   D,   D,   D,   D,   D,   F,   F),
+    "polars":       (F,   F,   D,   F,   D,   F,   D,   D,   F,   D,   F,   D),
+    "duckdb":       (F,   F,   D,   F,   D,   F,   D,   F,   F,   F,   D,   F),
+    "hf":           (F,   F,   F,   F,   F,   F,   F,   F,   F,   F,   F,   F),
+    "hf-streaming": (F,   D,   D,   D,   D,   F,   F,   F,   F,   F,   D,   F),
 }  # fmt: skip
 
 
