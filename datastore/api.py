@@ -396,7 +396,7 @@ def sql(
     >>> import datastore as ds
     >>> main = ds.create_repo("garments").branch("main")
     >>> pd.DataFrame({"sku": [1, 2, 3], "price": [9.0, 4.0, 5.0]}).to_parquet(main / "t.parquet")
-    >>> ds.sql(f"SELECT max(price) FROM '{main / "t.parquet"}' WHERE sku > ?", params=[1]).fetchall()
+    >>> ds.sql(f"SELECT max(price) FROM '{main / 't.parquet'}' WHERE sku > ?", params=[1]).fetchall()
     [(5.0,)]
 
     Args:

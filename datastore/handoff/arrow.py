@@ -6,10 +6,10 @@ import pyarrow.dataset as pads
 from pyarrow import PythonFile
 from pyarrow.fs import FileInfo, FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
-from datastore.fs.system import DatastoreFileSystem
 from datastore.handoff.choosing import Way, choose
 from datastore.handoff.finding import Found
 from datastore.handoff.formats import FormatName
+from datastore.handoff.opening import Versions
 from datastore.handoff.placing import offer_of, place
 from datastore.namespace import Namespace
 
@@ -52,18 +52,13 @@ def _format(name: FormatName) -> Any:
 
 
 class _Objects(FSSpecHandler):
-    """Objects as files for Arrow, in the versions that were found. Pickles without credentials.
-
-    What is not of a commit is opened by its etag, so that an object which changed since is an error; and Arrow need not
-    ask whether it is there.
-    """
+    """Objects as files for Arrow."""
 
     def __init__(self, found: Found) -> None:
-        super().__init__(DatastoreFileSystem(**found.storage_options))
-        etags = () if found.fixed else zip(found.paths, found.objects, strict=True)
-        self._etags = {path: info.etag for path, info in etags}
+        self._versions = Versions(found)
+        super().__init__(self._versions.fs)
 
     def open_input_file(self, path: str) -> PythonFile:
-        return PythonFile(self.fs.open_object(path, if_match=self._etags.get(path) or None), mode="r")
+        return PythonFile(self._versions.open(path), mode="r")
 
     open_input_stream = open_input_file

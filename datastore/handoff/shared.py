@@ -13,8 +13,8 @@ from fsspec.spec import AbstractFileSystem
 
 from datastore.errors import NotFound
 from datastore.fs.files import ReadFile
-from datastore.fs.system import DatastoreFileSystem
 from datastore.handoff.finding import Found
+from datastore.handoff.opening import Versions
 from datastore.values import ObjectInfo
 
 # ruff: noqa: ARG002 - the signatures are fsspec's
@@ -28,7 +28,7 @@ class SharedFiles(AbstractFileSystem):
     """The objects behind one URL, under a scheme that no other has; asks nobody what they are.
 
     Args:
-        found: The objects. What is not of a commit is read in the version that was found, else it is an error.
+        found: The objects.
     """
 
     cachable = False
@@ -36,8 +36,7 @@ class SharedFiles(AbstractFileSystem):
     def __init__(self, found: Found) -> None:
         super().__init__()
         self.protocol = f"ds-{next(_NUMBERS)}"
-        self._fixed = found.fixed
-        self._fs = DatastoreFileSystem(**found.storage_options)
+        self._versions = Versions(found)
         rows = zip(found.names, found.paths, found.objects, strict=True)
         # The names alone: a folder above them must not look like a column.
         self._objects = {f"{self.protocol}://{name}": (path, info) for name, path, info in rows}
@@ -49,8 +48,7 @@ class SharedFiles(AbstractFileSystem):
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> "SharedFile":  # pyright: ignore[reportIncompatibleMethodOverride]
         """Open an object for reading."""
-        place, info = self._found(path)
-        return SharedFile(self._fs.open_object(place, if_match=None if self._fixed else info.etag or None))
+        return SharedFile(self._versions.open(self._found(path)[0]))
 
     def glob(self, path: str, **_: Any) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the name itself: none of them is a pattern."""
