@@ -31,11 +31,11 @@ def arrow_dataset(namespace: Namespace, found: Found, *, way: Way | None = None)
         filesystem, folder = LocalFileSystem(), placed.folder
         pairs = zip(placed.files, found.objects, strict=True)
     else:
-        filesystem, folder = PyFileSystem(_Objects(found)), f"{found.base}/{found.folder}"
+        filesystem, folder = PyFileSystem(_handler(found)), f"{found.base}/{found.folder}"
         pairs = zip(found.paths, found.objects, strict=True)
-    infos = [FileInfo(path, FileType.File, size=info.size) for path, info in pairs]
-    return pads.dataset(
-        infos,
+    make: Any = pads.dataset  # its types do not know that it takes infos, with which it asks nothing
+    return make(
+        [FileInfo(path, FileType.File, size=info.size) for path, info in pairs],
         filesystem=filesystem,
         format=_format(found.format),
         partitioning="hive" if found.hive else None,
@@ -49,6 +49,10 @@ def _format(name: FormatName) -> Any:
 
         return pads.CsvFileFormat(parse_options=ParseOptions(delimiter="\t"))
     return _FORMATS.get(name, name)
+
+
+def _handler(found: Found) -> FSSpecHandler:
+    return _Objects(found)  # pyright: ignore[reportAbstractUsage] - their types hide what FSSpecHandler brings
 
 
 class _Objects(FSSpecHandler):

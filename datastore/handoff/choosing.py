@@ -53,7 +53,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 def choose(offer: Offer, engine: Engine) -> Way:
     """Return how an engine gets at the objects.
 
-    >>> choose(Offer(format="parquet"), "duckdb"), choose(Offer(format="orc"), "duckdb")
+    >>> choose(Offer(format="parquet"), "duckdb"), choose(Offer(format="parquet"), "arrow")
     ('files', 'ds')
     >>> choose(Offer(format="parquet", copied=50 << 20, remote=True), "polars")
     'ds'

@@ -13,6 +13,7 @@ from datastore.errors import NotFound, ValidationError
 from datastore.fs.pins import Pin, Pins, format_pins, pin_name, pin_of, pinned_provider
 from datastore.handoff.formats import FORMATS, FormatName, format_of, named
 from datastore.history import objects_at
+from datastore.listing import is_shown
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests
@@ -75,8 +76,9 @@ class Found(Struct, frozen=True, kw_only=True):
 
     @property
     def remote(self) -> bool:
-        """Whether there is a network between them and this machine."""
-        return isinstance(self.provider, SupportsRequests) or not self.provider.capabilities.local
+        """Whether there is a network between them and this machine, or between some of them."""
+        here = self.provider.capabilities.local and not isinstance(self.provider, SupportsRequests)
+        return not here or any(info.link for info in self.objects)
 
     @property
     def storage_options(self) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _objects(provider: Provider, key: str) -> tuple[str, list[ObjectInfo]]:
     for name, info in objects_at(provider, key):
         if not name and info.key == key:
             return posixpath.join(posixpath.dirname(key), ""), [info]
-        if _is_shown(name):
+        if is_shown(name):
             found.append(info)
     if not found:
         raise NotFound(f"there is no object under {key!r}", hint="list it with ds.filesystem().find(url)")
@@ -168,7 +170,7 @@ def _matching(provider: Provider, pattern: str) -> list[ObjectInfo]:
         raise ValidationError(f"pattern {pattern!r}: {error}", hint="write **/ for any folders") from error
     start, folder = _WILD.split(pattern, maxsplit=1)[0], _folder_before(pattern)
     infos = (info for page in provider.list(start) for info in page.objects)
-    return [info for info in infos if _is_shown(info.key[len(folder) :]) and matches(info.key)]
+    return [info for info in infos if is_shown(info.key[len(folder) :]) and matches(info.key)]
 
 
 def _folder_before(pattern: str) -> str:
@@ -179,7 +181,3 @@ def _folder_before(pattern: str) -> str:
     """
     start = _WILD.split(pattern, maxsplit=1)[0]
     return start[: start.rfind("/") + 1]
-
-
-def _is_shown(name: str) -> bool:
-    return not name.endswith("/") and not any(part.startswith(("_", ".")) for part in name.split("/"))
