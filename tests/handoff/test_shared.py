@@ -77,19 +77,19 @@ def test_what_a_query_was_made_for_is_all_there_is(files):
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.jsonl"])
 def test_large_data_and_many_threads(main, monkeypatch, name):
     monkeypatch.setattr(choosing, "LOCAL", -1)
-    frame = pd.DataFrame({f"c{n}": range(n, 200_000 + n) for n in range(8)})
+    frame = pd.DataFrame({f"c{n}": range(n, 100_000 + n) for n in range(8)})
     if name == "t.parquet":
         frame.to_parquet(main / name, index=False, row_group_size=10_000)
     elif name == "t.csv":
         frame.to_csv(main / name, index=False)
     else:
-        frame[:50_000].to_json(main / name, orient="records", lines=True)
+        frame[:20_000].to_json(main / name, orient="records", lines=True)
     main.commit("Rows")
     with duckdb.connect() as con:
         con.execute("SET threads = 8")
-        for _ in range(3):
+        for _ in range(2):
             [(total, rows)] = ds.sql(
                 f"SELECT sum(c0 + c3 + c7), count(*) FROM '{main / name}'", connection=con
             ).fetchall()
             assert total == sum(3 * n + 10 for n in range(rows))
-            assert rows == (50_000 if name == "t.jsonl" else 200_000)
+            assert rows == (20_000 if name == "t.jsonl" else 100_000)
