@@ -83,18 +83,19 @@ def query(
     connection = duckdb.connect() if connection is None else connection
     pins: Pins = {}
     tables: dict[str, object] = {}
-    failures: list[DatastoreError] = []
+    failures: dict[str, DatastoreError] = {}
     for url in named_in(sql):
         try:
             tables[url] = _table(namespace, find(namespace, namespace.url(url), pins), connection)
         except DatastoreError as error:  # if it is no table, nobody will ask for it
-            failures.append(error)
+            failures[url] = error
     ask = FunctionType(_ask.__code__, {**(scope or {}), **tables})
     try:
         return ask(connection, sql, params)
     except duckdb.Error as error:
-        if failures:
-            raise failures[0] from error
+        for url, failure in failures.items():
+            if url in str(error):
+                raise failure from error
         if SCHEME in str(error):
             error.add_note("ds.sql knows ds:// URLs where tables stand, FROM 'ds://…', and not as arguments")
         raise

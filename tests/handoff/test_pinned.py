@@ -208,6 +208,10 @@ def test_errors_of_a_query_are_those_of_duckdb_with_the_way_out(main):
     FRAME.to_parquet(main / "t.parquet", index=False)
     with pytest.raises(duckdb.BinderException, match="nope"):
         ds.sql(f"SELECT nope FROM '{main / 't.parquet'}'")
+    with pytest.raises(duckdb.BinderException, match="nope"):
+        ds.sql(f"SELECT nope FROM '{main / 't.parquet'}' WHERE k IN ('ds://nowhere/x')")
+    with pytest.raises(NotFound, match="nowhere"):
+        ds.sql(f"SELECT * FROM '{main / 't.parquet'}', 'ds://nowhere/x'")
     with pytest.raises(duckdb.Error) as caught:
         ds.sql(f"FROM read_parquet('{main / 't.parquet'}')")
     assert "where tables stand" in "".join(caught.value.__notes__)
