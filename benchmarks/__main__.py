@@ -1,11 +1,11 @@
-"""`python -m benchmarks s3|lakefs|embedded|local|stream`: each client in fresh processes; tables go into the page."""
+"""`python -m benchmarks SECTION`: each client in fresh processes; the tables go into the page."""
 
 import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import embedded, local, remote, streams
+from benchmarks import embedded, local, remote, resolving, streams
 from benchmarks.page import replaced
 
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -27,6 +27,8 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
         return embedded.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "local":
         return local.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
+    if arguments.section == "resolve":
+        return resolving.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "stream":
         return streams.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     return remote.tables(
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("embedded", embedded),
         ("local", local),
         ("stream", streams),
+        ("resolve", resolving),
     ):
         section = sections.add_parser(name, help=module.__doc__)
         section.add_argument("--tasks", nargs="+", choices=list(module.TASKS), default=list(module.TASKS))

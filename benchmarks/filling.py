@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "change_files",
     "fill_bucket",
+    "fill_cached",
     "fill_local",
     "fill_repo",
     "fill_tables",
@@ -157,6 +158,14 @@ def fill_tables(folder: Path) -> None:
 def fill_local(folder: Path, source: Path) -> None:
     """Make a store with a repo `local` that has what `make_source` makes."""
     branch = _new_repo(folder, "local").branch("main")
+    branch.import_folder(source)
+    branch.commit("fill")
+
+
+def fill_cached(folder: Path, source: Path) -> None:
+    """Make `files/00000` … (10,000 × 10 KB) in a folder, and a store with a repo `cached` that has them, too."""
+    make_files(source / "files")
+    branch = _new_repo(folder, "cached").branch("main")
     branch.import_folder(source)
     branch.commit("fill")
 

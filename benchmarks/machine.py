@@ -19,12 +19,16 @@ _DISTRIBUTIONS = {
     "with_curl": "pycurl",
     "with_dvc": "dvc",
     "with_fsspec_local": "fsspec",
+    "with_dvc_checkout": "dvc",
     "with_hf": "datasets",
+    "with_hf_hub": "huggingface_hub",
     "with_lakefs_spec": "lakefs-spec",
     "with_obstore": "obstore",
     "with_oxen": "oxenai",
+    "with_pooch": "pooch",
     "with_pyarrow": "pyarrow",
     "with_s3fs": "s3fs",
+    "with_simplecache": "fsspec",
 }
 _COMMANDS = {
     "with_git": ("git", "--version"),

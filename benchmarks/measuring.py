@@ -5,7 +5,8 @@ import secrets
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Struct, structs
 
 from benchmarks.places import Place
 
-__all__ = ["ENOUGH", "Measured", "Task", "fresh", "measure", "median", "run"]
+__all__ = ["ENOUGH", "Measured", "Task", "first_and_next", "fresh", "measure", "median", "run"]
 
 ENOUGH = 30
 """Seconds after which there is no further round: what is slow is measured well enough by one run."""
@@ -84,6 +85,17 @@ def run(task: Task) -> Measured | str:
         lines = [line for line in done.stderr.decode().splitlines() if line.strip() and not line.startswith("hint: ")]
         return lines[-1] if lines else f"exit status {done.returncode}"
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Measured)
+
+
+def first_and_next(act: Callable[[int], object], times: int) -> Measured:
+    """Measure the first call in this process, and one of so many further ones."""
+    begin = time.perf_counter()
+    act(0)
+    first = time.perf_counter() - begin
+    begin = time.perf_counter()
+    for at in range(times):
+        act(at % times)
+    return Measured((time.perf_counter() - begin) / times, first=first)
 
 
 def median(seen: Sequence[Measured | str]) -> Measured | str:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-__all__ = ["FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "TablesPlace"]
+__all__ = ["CachedPlace", "FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "TablesPlace"]
 
 
 class S3Place(Struct, frozen=True, kw_only=True, tag="s3"):
@@ -51,4 +51,12 @@ class LocalPlace(Struct, frozen=True, kw_only=True, tag="local"):
     source: str
 
 
-Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace
+class CachedPlace(Struct, frozen=True, kw_only=True, tag="cached"):
+    """10,000 × 10 KB: `files/00000` … in a folder and in a repo `cached`; and a home for each client's own cache."""
+
+    store: str
+    source: str
+    home: str
+
+
+Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace | CachedPlace

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from datastore import pushing, resolution, syncing
+from datastore import pinning, pushing, resolution, syncing
 from datastore.caching import cache
 from datastore.errors import AlreadyExists
 from datastore.history import Diff, listing_diff, objects_at
@@ -42,6 +42,8 @@ __all__ = [
     "hf",
     "mount",
     "mounts",
+    "pin",
+    "pinned",
     "repo",
     "repos",
     "resolve",
@@ -270,6 +272,50 @@ def resolving(
     return resolution.resolving(
         current(), url, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, offline=offline, link=link
     )
+
+
+def pin(url: "str | os.PathLike[str]", *, name: str, update: bool = False) -> DatasetURL:
+    """Write down in `datastore.lock` what a URL leads to now, and return the URL with its commit.
+
+    The same call again changes nothing and returns what was pinned before, whatever came since: a notebook that is run
+    again reads the same data. `datastore lock update`, or `update=True`, pins anew.
+
+    >>> import datastore as ds
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> main.objects.put("train.csv", b"sku").key
+    'train.csv'
+    >>> commit = main.commit("Rows")
+    >>> train = ds.pin(main / "train.csv", name="train")
+    >>> train == ds.pinned("train") == commit / "train.csv"
+    True
+
+    Args:
+        url: An object, or a prefix with all that is under it; of a branch, what is committed.
+        name: 1 to 64 letters, digits, `_` and `-`.
+        update: Replace a pin of this name: by the state of now, or by another URL.
+
+    Raises:
+        AlreadyExists: The name pins another URL.
+        UncommittedChanges: The branch has some under the URL; names them.
+        NotFound: There is nothing; or what was pinned is gone.
+        ConfigError: The lock file is damaged; names the line.
+        Forbidden: It is not pinned yet, and this process is frozen.
+    """
+    return pinning.pin(current(), current().url(url), name=name, update=update)
+
+
+def pinned(name: str) -> DatasetURL:
+    """Return the URL of a pin with its commit, for everything that reads a URL.
+
+    Where there are no versions (a bucket, a local folder) it is the URL itself, after a look whether the data are still
+    those that were pinned.
+
+    Raises:
+        NotFound: No such pin; or what was pinned is gone.
+        HeadMoved: Without versions: there are other data by now.
+        ConfigError: The lock file is damaged; names the line.
+    """
+    return pinning.pinned(current(), name)
 
 
 def stream(

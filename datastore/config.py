@@ -11,7 +11,17 @@ from typing import Any, Final, NoReturn, cast
 
 from msgspec import Struct, field
 
-from datastore.configenv import AUTHOR, CACHE, CONFIG, OFFLINE, STORE, apply_overrides, check_short_forms
+from datastore.configenv import (
+    AUTHOR,
+    CACHE,
+    CONFIG,
+    FROZEN,
+    LOCK,
+    OFFLINE,
+    STORE,
+    apply_overrides,
+    check_short_forms,
+)
 from datastore.configfile import convert, interpolate, read_file
 from datastore.errors import ConfigError, UnsupportedOperation, ValidationError
 from datastore.names import check_mount
@@ -20,6 +30,7 @@ from datastore.sizes import parse_size
 
 __all__ = [
     "FILE_NAME",
+    "LOCK_NAME",
     "SESSION",
     "Config",
     "Mount",
@@ -31,6 +42,7 @@ __all__ = [
 ]
 
 FILE_NAME: Final = "datastore.yaml"
+LOCK_NAME: Final = "datastore.lock"
 SESSION: Final = "session"
 _STORE_FOLDER: Final = ".datastore"
 _ENVIRONMENT: Final = "environment"
@@ -82,6 +94,8 @@ class Config(Struct, frozen=True, kw_only=True):
         cache: Where `resolve` keeps what it brings; None for a folder of the user's own.
         cache_size: Most bytes of it; None for as many as the disk takes.
         offline: Whether `resolve` asks no service.
+        lock: The lock file, which need not be there; None where the working directory is gone.
+        frozen: Whether a ref that may move is read as the lock file has it, or not at all.
     """
 
     store: Path
@@ -92,6 +106,8 @@ class Config(Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     cache_size: int | None = None
     offline: bool = False
+    lock: Path | None = None
+    frozen: bool = False
 
     @property
     def cache_path(self) -> Path:
@@ -123,6 +139,7 @@ class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     store: _StoreSection | None = None
     cache: _CacheSection | None = None
     offline: bool | None = None
+    frozen: bool | None = None
 
 
 def load_config(*, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Config:
@@ -185,6 +202,7 @@ def load_file(
         "store": {"path": document.store.path if document.store else None},
         "cache": {"path": cache.path, "size": cache.size},
         "offline": document.offline,
+        "frozen": document.frozen,
     }
     for name, options in (document.mounts or {}).items():
         if not isinstance(options, dict):
@@ -208,7 +226,9 @@ def load_file(
         author=_author(environ),
         cache=_cache_path(tree["cache"]["path"], environ, cwd, file=file, overridden=("cache", "path") in origins),
         cache_size=_cache_size(tree["cache"]["size"], where),
-        offline=_flag(environ[OFFLINE], OFFLINE) if environ.get(OFFLINE) else _flag(tree["offline"], "offline"),
+        offline=_switch("offline", tree, OFFLINE, environ),
+        lock=_lock_path(environ, cwd, project=file if project else None),
+        frozen=_switch("frozen", tree, FROZEN, environ),
     )
 
 
@@ -331,6 +351,19 @@ def _cache_size(value: object, where: str) -> int | None:
     except ValidationError:
         pass
     raise ConfigError(f"{where}: cache.size is {value!r}, which is not a size", hint="cache: {size: 50GB}")
+
+
+def _lock_path(environ: Mapping[str, str], cwd: Path | None, *, project: Path | None) -> Path | None:
+    """Return the nearest lock file upwards, or else where a new one belongs: beside the project's configuration."""
+    if named := environ.get(LOCK):
+        return _absolute(named, cwd)
+    found = _upwards(cwd, LOCK_NAME, os.path.isfile)
+    folder = project.parent if project else cwd
+    return found or (folder and folder / LOCK_NAME)
+
+
+def _switch(name: str, tree: Mapping[str, Any], variable: str, environ: Mapping[str, str]) -> bool:
+    return _flag(environ[variable], variable) if environ.get(variable) else _flag(tree[name], name)
 
 
 def _flag(value: object, name: str) -> bool:

@@ -7,18 +7,35 @@ from datastore.configfile import parse_yaml
 from datastore.errors import ConfigError, nearest
 from datastore.secret import Secret, is_secret_name
 
-__all__ = ["AUTHOR", "CACHE", "CONFIG", "OFFLINE", "STORE", "apply_overrides", "check_short_forms"]
+__all__ = [
+    "AUTHOR",
+    "CACHE",
+    "CONFIG",
+    "FROZEN",
+    "LOCK",
+    "OFFLINE",
+    "STORE",
+    "apply_overrides",
+    "check_short_forms",
+]
 
 AUTHOR: Final = "DATASTORE_AUTHOR"
 CACHE: Final = "DATASTORE_CACHE"
 CONFIG: Final = "DATASTORE_CONFIG"
+FROZEN: Final = "DATASTORE_FROZEN"
+LOCK: Final = "DATASTORE_LOCK"
 OFFLINE: Final = "DATASTORE_OFFLINE"
 STORE: Final = "DATASTORE_STORE"
 _PREFIX: Final = "DATASTORE_"
 _LONG: Final = "DATASTORE__"
-_SHORT_FORMS: Final = frozenset({AUTHOR, CACHE, CONFIG, OFFLINE, STORE, "DATASTORE_FROZEN"})
+_SHORT_FORMS: Final = frozenset({AUTHOR, CACHE, CONFIG, FROZEN, LOCK, OFFLINE, STORE})
 _MOUNT_LEVELS: Final = 3
-_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {"store": ("path",), "cache": ("path", "size"), "offline": ()}
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "store": ("path",),
+    "cache": ("path", "size"),
+    "frozen": (),
+    "offline": (),
+}
 
 
 def check_short_forms(environ: Mapping[str, str]) -> None:

@@ -16,9 +16,11 @@ from datastore.cachestore.portable import portable_name, portable_names
 from datastore.cachestore.records import Record, name_of
 from datastore.cachestore.store import CacheStore, Take, Wanted
 from datastore.errors import DatastoreError, HeadMoved, InvalidURL, NotCached, NotFound, ValidationError
+from datastore.moving import Held, Locked, hold
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests, SupportsVersioning
+from datastore.ranks import distributed, rank_of
 from datastore.urls import Location, parse_location
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Request(Struct, frozen=True, kw_only=True):
         allow: Patterns, one of which a name has to match; None lets all pass.
         ignore: Patterns, none of which it may match.
         link: As in `resolve`.
+        by: The pin of data without versions that says what they have to be.
     """
 
     location: Location
@@ -64,6 +67,12 @@ class Request(Struct, frozen=True, kw_only=True):
     allow: tuple[str, ...] | None
     ignore: tuple[str, ...]
     link: Linking
+    by: Locked | None = None
+
+    @property
+    def ref(self) -> str | None:
+        """What tells what this leads to from what it led to at other times, as far as that is known."""
+        return self.location.ref if self.by is None else f"pin {self.by.pin.state}"  # no ref has a space
 
     @property
     def fixed(self) -> bool:
@@ -91,9 +100,10 @@ def resolve(
     ignore_patterns: Patterns = None,
     offline: bool | None = None,
     link: Linking = "auto",
+    held: Held | None = None,
 ) -> Path:
-    """Return a local path with the bytes of a URL; see `datastore.api.resolve`."""
-    request = _request(namespace, url, allow_patterns, ignore_patterns, link)
+    """Return a local path with the bytes of a URL; see `datastore.api.resolve`. It may be held already."""
+    request = _request(namespace, url, allow_patterns, ignore_patterns, link, held=held)
     store = store_of(namespace)
     return found(namespace, store, request, offline=offline, take=store.leases.take).path
 
@@ -137,7 +147,7 @@ def found(namespace: Namespace, store: CacheStore, request: Request, *, offline:
 
 
 def _found(namespace: Namespace, store: CacheStore, request: Request, *, offline: bool | None, take: Take) -> Found:
-    name = request.name(request.location.ref)
+    name = request.name(request.ref)
     if request.fixed and (here := _here(store, name, request, take)):
         return here
     if (namespace.config.offline if offline is None else offline) and not _is_local(namespace, request.location):
@@ -145,6 +155,12 @@ def _found(namespace: Namespace, store: CacheStore, request: Request, *, offline
         if here is None:
             raise _not_cached(store, name, request)
         return here
+    here = _brought(namespace, store, request, take)
+    _note_pinned(namespace, store, request, here.record)
+    return here
+
+
+def _brought(namespace: Namespace, store: CacheStore, request: Request, take: Take) -> Found:
     for left in reversed(range(_TRIES)):
         try:
             return _looked_for(namespace, store, request, take)
@@ -155,7 +171,13 @@ def _found(namespace: Namespace, store: CacheStore, request: Request, *, offline
 
 
 def _request(
-    namespace: Namespace, url: str | os.PathLike[str], allow: Patterns, ignore: Patterns, link: Linking
+    namespace: Namespace,
+    url: str | os.PathLike[str],
+    allow: Patterns,
+    ignore: Patterns,
+    link: Linking,
+    *,
+    held: Held | None = None,
 ) -> Request:
     if link not in LINKS:
         raise ValidationError(f"link is {link!r}", hint=f"it is {' or '.join(map(repr, LINKS))}")
@@ -163,12 +185,16 @@ def _request(
     location = parse_location(target, nested=target.nested)
     if not location.mount:
         raise InvalidURL(f"{str(target)!r} names no mount or repo", hint="write ds://<mount>[@<ref>]/<key>")
+    if held is None and (location.ref is None or not is_commit_id(location.ref)):
+        held = hold(namespace, target, ranks=rank_of(os.environ, torch=distributed()).of)
+        location = location if held.url is target else held.url.location
     return Request(
         location=location,
         place=namespace.place(location.mount.partition("/")[0]),
         allow=None if allow is None else _globs(allow),
         ignore=() if ignore is None else _globs(ignore),
         link=link,
+        by=held and held.by,
     )
 
 
@@ -269,6 +295,28 @@ def _files(
         raise NotFound(f"no object under {prefix!r} passes the patterns", hint="see allow_patterns, ignore_patterns")
     names = portable_names(infos)
     return [Wanted(names[name], info) for name, info in infos.items()]
+
+
+def is_here(namespace: Namespace, pinned: Locked) -> bool:
+    """Tell whether what was pinned, of data without versions, is what its URL leads to offline."""
+    records, url = store_of(namespace).records, pinned.url
+    requests = [
+        _request(namespace, url, None, None, "auto", held=Held(url, still=False, by=by)) for by in (pinned, None)
+    ]
+    wanted, last = (records.url(request.name(request.ref)) for request in requests)
+    return wanted is not None and (namespace.config.frozen or wanted == last)
+
+
+def _note_pinned(namespace: Namespace, store: CacheStore, request: Request, record: Record) -> None:
+    """Note that this is what was pinned, which it was before it came, if it still is: nothing came in between."""
+    if request.by is None:
+        return
+    name, record = request.name(request.ref), msgspec.structs.replace(record, url=str(request.location))
+    if store.records.url(name) != record:
+        from datastore.pinning import verify
+
+        verify(namespace, request.by.name, request.by.pin)
+        store.records.save_url(name, record)
 
 
 def _note(store: CacheStore, request: Request, record: Record, *, commit: str | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from datastore.bulk.copying import copy_objects
 from datastore.errors import Forbidden, NotFound, ValidationError
 from datastore.history import Diff
+from datastore.moving import hold
 from datastore.names import content_type_of
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
@@ -22,7 +23,8 @@ Row = tuple[str, ObjectInfo]
 
 def sync(namespace: Namespace, source_url: str, dest_url: str, *, delete: bool, dry_run: bool) -> Diff:
     """Make a folder as another one is; see `ds.sync`."""
-    source, dest = (namespace.target(namespace.url(url)) for url in (source_url, dest_url))
+    source = namespace.target(hold(namespace, namespace.url(source_url)).url)
+    dest = namespace.target(namespace.url(dest_url))
     _check_apart(source, dest)
     rows = list(_rows(source))
     if not rows and (source.key or delete):

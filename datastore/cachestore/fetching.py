@@ -12,7 +12,7 @@ from datastore.cachestore.partial import PART, Partial
 from datastore.cachestore.stamps import digest_of_file
 from datastore.calls import FileSlice
 from datastore.durable import reflink
-from datastore.errors import DatastoreError, IntegrityError
+from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.provider import Provider, SupportsRequests
 from datastore.transfer import read_chunks
 from datastore.values import ByteRange, Digest, ObjectInfo, digest_of
@@ -56,7 +56,7 @@ def fetch_object(folder: CacheFolder, contents: Contents, provider: Provider, in
             partial.finish()
             digest = checked_digest(partial.path, info)
             contents.publish(partial.path, digest, info.size)
-    except IntegrityError:
+    except (HeadMoved, IntegrityError):  # nobody can go on with either
         partial.discard()
         raise
     except BaseException:
@@ -75,12 +75,8 @@ def fetch_small(folder: CacheFolder, contents: Contents, provider: Provider, inf
         raise IntegrityError(f"object {info.key!r} has other bytes than its store says", hint="run `datastore check`")
     part = folder.scratch()
     try:
-        with disk_trouble(folder.root):
-            fd = folder.open_new(part)
-            try:
-                os.write(fd, data)
-            finally:
-                os.close(fd)
+        with disk_trouble(folder.root), os.fdopen(folder.open_new(part), "wb") as file:
+            file.write(data)
         contents.publish(part, digest, info.size)
     finally:
         unlink(part)

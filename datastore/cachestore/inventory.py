@@ -89,7 +89,10 @@ class Inventory:
         try:
             found = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - thousands in a row
             unlink(path)
-        except FileNotFoundError:
+        except (
+            FileNotFoundError,
+            PermissionError,
+        ):  # Windows keeps a file that somebody has open: it goes the next time
             return 0
         other = self._objects.get(found.st_ino)
         needed = other is None or other == path or f"objects-{os.path.basename(other)}" in but  # noqa: PTH119

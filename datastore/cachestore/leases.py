@@ -6,9 +6,11 @@ short time until it is gone and makes it anew.
 """
 
 import atexit
+import errno
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -27,6 +29,26 @@ _DAY: Final = 86400.0
 _LONGEST_WAIT: Final = 30.0
 
 
+class _Declared:
+    """What one process said that it uses.
+
+    Attributes:
+        folder: Where it says so.
+        lock: For `uses`; made in the process that takes it, so that no child inherits it held.
+        uses: By entry: how many blocks use it, and one more if the process does, until it ends.
+        for_good: Entries that the process uses until it ends; nobody is removing them any more.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.lock = threading.Lock()
+        self.uses: Counter[str] = Counter()
+        self.for_good: set[str] = set()
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)  # noqa: PTH118
+
+
 class Leases:
     """The folders `leases/`, `doomed/` and `kept/`. Each file in them has the name of an entry: `files-<sha256>`.
 
@@ -36,53 +58,61 @@ class Leases:
 
     def __init__(self, folder: CacheFolder) -> None:
         self._folder = folder
-        self._process = 0
-        self._mine = ""
-        self._for_good: set[str] = set()
-        self._for_now: Counter[str] = Counter()
+        self._declared: dict[int, _Declared] = {}
 
     # who uses
 
     def take(self, entry: str) -> None:
         """Say that this process uses an entry until it ends."""
-        self._begin()
-        if entry not in self._for_good:
-            self._declare(entry)
-            self._for_good.add(entry)
+        mine = self._mine()
+        if entry not in mine.for_good:
+            with mine.lock:
+                self._declare(mine, entry)
+                mine.uses[entry] += 1
+            self._wait_for_remover(entry)
+            mine.for_good.add(entry)
 
     @contextmanager
     def taken(self, entry: str) -> Generator[None]:
         """Use an entry in this block."""
-        self._begin()
-        self._declare(entry)
-        self._for_now[entry] += 1
+        mine = self._mine()
+        with mine.lock:
+            self._declare(mine, entry)
+            mine.uses[entry] += 1
         try:
+            self._wait_for_remover(entry)
             yield
         finally:
-            if self._process == os.getpid():
-                self._for_now[entry] -= 1
-                if self._for_now[entry] <= 0 and entry not in self._for_good:
-                    del self._for_now[entry]
-                    with suppress(OSError):
-                        unlink(os.path.join(self._mine, entry))  # noqa: PTH118
+            if mine is self._declared.get(os.getpid()):
+                with mine.lock, suppress(OSError):
+                    mine.uses[entry] -= 1
+                    if not mine.uses[entry]:
+                        unlink(mine.path(entry))
 
-    def _begin(self) -> None:
-        if self._process != os.getpid():  # a forked child has leases of its own
-            self._process = os.getpid()
-            self._mine = self._folder.place("leases", scratch_name())
-            self._for_good.clear()
-            self._for_now.clear()
-            atexit.register(_end, self._mine, self._process)
+    def _mine(self) -> _Declared:
+        process = os.getpid()
+        found = self._declared.get(process)
+        if found is None:  # a forked child has leases of its own
+            new = _Declared(self._folder.place("leases", scratch_name()))
+            found = self._declared.setdefault(process, new)  # one thread of several wins
+            if found is new:
+                atexit.register(_end, new.folder, process)
+        return found
 
-    def _declare(self, entry: str) -> None:
-        path = os.path.join(self._mine, entry)  # noqa: PTH118
+    def _declare(self, mine: _Declared, name: str) -> None:
+        try:
+            self._write(mine, name)
+        except OSError as error:  # a cache that was made for this machine and is only read: nobody removes from it
+            if getattr(error.__cause__ or error, "errno", None) != errno.EROFS:
+                raise
+
+    def _write(self, mine: _Declared, name: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         try:
-            os.close(os.open(path, flags, 0o644))
+            os.close(os.open(mine.path(name), flags, 0o644))
         except FileNotFoundError:
-            self._folder.make(self._mine)
-            os.close(os.open(path, flags, 0o644))
-        self._wait_for_remover(entry)
+            self._folder.make(mine.folder)
+            os.close(os.open(mine.path(name), flags, 0o644))
 
     def _wait_for_remover(self, entry: str) -> None:
         path = self._folder.place("doomed", entry)
@@ -98,8 +128,7 @@ class Leases:
     @contextmanager
     def needing(self, digests: Iterable[str]) -> Generator[None]:
         """Need these objects in this block, to make files of them."""
-        self._begin()
-        path, process = os.path.join(self._mine, f"{_NEED}{secrets.token_hex(8)}"), self._process  # noqa: PTH118
+        path, process = self._mine().path(f"{_NEED}{secrets.token_hex(8)}"), os.getpid()
         self._folder.write_small(path, b"".join(bytes.fromhex(digest[7:]) for digest in digests))
         try:
             yield

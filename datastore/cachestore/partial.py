@@ -41,7 +41,7 @@ class Partial:
         self._parts = -(-size // PART)
         self._resume = resume and size > PART
         self._place = folder.place("partial", "")
-        self.path = f"{self._place}{name}.{scratch_name()}"
+        self.path = f"{self._place}{name}.{scratch_name()}" if self._resume else folder.scratch()
         claimed = self._resume and self._claim()
         self.fd = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0)) if claimed else folder.open_new(self.path)
         try:
@@ -77,15 +77,15 @@ class Partial:
 
     def _make_room(self) -> None:
         """Take all the disk that it needs now, rather than to find it full at the end."""
-        os.ftruncate(self.fd, 0)
         whole = self.size + self._parts
+        os.ftruncate(self.fd, 0)
+        os.ftruncate(self.fd, whole)  # at once: a file that grows would on its way be as long as one that is complete
         if hasattr(os, "posix_fallocate") and whole:
             try:
                 os.posix_fallocate(self.fd, 0, whole)
             except OSError as error:
                 if error.errno not in _NO_ROOM_AHEAD:
                     raise
-        os.ftruncate(self.fd, whole)
 
     def missing(self) -> Iterator[tuple[int, int]]:
         """Yield the parts that are not here, as (start, stop)."""

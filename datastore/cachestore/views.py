@@ -15,6 +15,9 @@ from datastore.values import Digest
 __all__ = ["Views"]
 
 _TREES: Final = 8
+_BY_FOLDER: Final = os.stat in os.supports_dir_fd
+"""Whether files can be looked at from an open folder: a quarter less to do, for thousands deep down in a cache."""
+_FOLDER: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
 
 
 class Views:
@@ -84,18 +87,30 @@ class Views:
 
     def damaged(self, manifest: Manifest, root: str) -> list[Member]:
         """Return the files of a folder that are missing, or that somebody wrote to; these are put away."""
-        boot = fresh(manifest.members[0].digest) - manifest.members[0].stamp if manifest.members else 0
+        try:
+            folder = os.open(root, _FOLDER) if _BY_FOLDER else None
+        except (FileNotFoundError, NotADirectoryError):
+            return list(manifest.members)
+        try:
+            return self._damaged(manifest.members, root, folder)
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def _damaged(self, members: Sequence[Member], root: str, folder: int | None) -> list[Member]:
+        boot = fresh(members[0].digest) - members[0].stamp if members else 0
         bad: list[Member] = []
-        look = os.stat
-        for member in manifest.members:
-            path = f"{root}/{member.name}"
+        look, before = os.stat, f"{root}/" if folder is None else ""
+        for member in members:
             try:
-                found = look(path)
+                found = look(before + member.name, dir_fd=folder)
             except (FileNotFoundError, NotADirectoryError):
                 bad.append(member)
                 continue
-            if found.st_size == member.size and found.st_mtime_ns - member.stamp in {0, boot}:
+            age = found.st_mtime_ns - member.stamp
+            if found.st_size == member.size and (age == boot or not age):
                 continue
+            path = f"{root}/{member.name}"
             if not is_whole(path, member.digest, member.size):
                 self._contents.put_away(path)
                 bad.append(member)

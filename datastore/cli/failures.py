@@ -36,6 +36,8 @@ _SHELL_WORDS: Final = (
     (r"repo\.push\(url\), or repo\.set_remote\(url\)", "datastore push REPO URL"),
     (r"ds\.clone\(url, name\)", "datastore clone URL NAME"),
     (r"\bbranch\.link\b", "datastore link"),
+    (r"ds\.pin\(url, name='([^']*)', update=True\)", r"datastore lock add URL --name \1 --update"),
+    (r"ds\.pin\(url, name=…\)", "datastore lock add URL --name NAME"),
     (r"\bds\.sync\b", "datastore sync"),
     (r"ignore=\[('[^']*')\]", r"--ignore \1"),
     (r"fs\.put\(folder, url, recursive=True\)|fs\.put\(folder, url, -r\)", "datastore cp -r FOLDER URL"),

@@ -18,9 +18,19 @@ from datastore.errors import NotFound, ValidationError
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
-from datastore.urls import format_location
+from datastore.urls import SCHEME, format_location
 
-__all__ = ["Pin", "Pins", "format_pins", "options_of", "parse_pins", "pin_name", "pin_of", "pinned_provider"]
+__all__ = [
+    "Pin",
+    "Pins",
+    "format_pins",
+    "locked_target",
+    "options_of",
+    "parse_pins",
+    "pin_name",
+    "pin_of",
+    "pinned_provider",
+]
 
 _FRAMES: Final = 6
 """How far up the call of fsspec is looked for."""
@@ -103,9 +113,8 @@ def options_of(namespace: Namespace, url: str) -> dict[str, Any]:
         return last.options
     try:
         target = namespace.target(url)
-        pin = pin_of(target)
-        plain = {"once": True} if serves_requests(target.provider) else {}
-        options: dict[str, Any] = {"pins": format_pins({pin_name(target): pin})} if pin else plain
+        pins = _locked(namespace, url, target) if namespace.config.frozen else _pinned(target)
+        options = pins or ({"once": True} if serves_requests(target.provider) else {})
     except ValidationError:  # a pattern, or the root; whoever uses it as a URL gets the good error
         return {}
     _HERE.last = _Asked(namespace, url, options, progress)
@@ -127,6 +136,11 @@ def _progress() -> int:
     return 0
 
 
+def _pinned(target: Target) -> dict[str, Any]:
+    pin = pin_of(target)
+    return {} if pin is None else {"pins": format_pins({pin_name(target): pin})}
+
+
 def pin_of(target: Target) -> Pin | None:
     """Return what stands for a target's ref at this moment; None where it is unversioned, or names a commit.
 
@@ -142,6 +156,42 @@ def pin_of(target: Target) -> Pin | None:
     except (NotFound, ValidationError):
         uncommitted = False
     return Pin(repo.commit_of(ref).id, uncommitted)
+
+
+def _locked(namespace: Namespace, url: str, target: Target) -> dict[str, Any]:
+    """Return the pin of the lock file as options. Refused is nothing here: the URL may be one to write to."""
+    from datastore.moving import locked
+
+    found = locked(namespace, namespace.url(SCHEME + url)) if target.versioned is not None else None
+    commit = found.pin.commit if found else None
+    return {"pins": f"{pin_name(target)}={commit}"} if commit and target.ref != commit else {}
+
+
+def locked_target(namespace: Namespace, path: str, target: Target, pins: Pins) -> Target:
+    """Return what a frozen process has to read where a path leads: of a ref that moves, the commit of its pin.
+
+    Args:
+        namespace: Where the path means something.
+        path: Stripped.
+        target: What it leads to.
+        pins: Those that the file system was made with.
+
+    Raises:
+        ValidationError: The lock file does not name it, or names another commit than the file system was made with.
+        HeadMoved: It has no versions, and is not any more what was pinned.
+    """
+    from datastore.moving import hold, locked  # only a frozen process has to look
+
+    url, pin = namespace.url(SCHEME + path), pins.get(pin_name(target))
+    if pin is None or pin.uncommitted:
+        return namespace.target(hold(namespace, url, anew=False).url)
+    found = locked(namespace, url)
+    if found is not None and found.pin.commit not in {None, pin.commit}:
+        raise ValidationError(
+            f"{url}: {found.name!r} pins another commit of {pin_name(target)} than this file system was made with",
+            hint="read what has different pins in calls of its own, or by ds.pinned(name)",
+        )
+    return target
 
 
 def pinned_provider(target: Target, pin: Pin) -> Provider:

@@ -35,14 +35,15 @@ class StillView(View):
     def place(self, path: str, *, live: bool = False) -> Place:
         """Return where a stripped path leads; each mount and ref is looked up once."""
         head, _, key = path.partition("/")
-        if "::" not in key:
+        frozen = self.frozen
+        if not frozen and "::" not in key:
             repo, _, rest = key.partition("/")
             for base, below in ((head, key), (f"{head}/{repo}", rest)):
                 known = self._places.get((base, live))
                 if known is not None:
                     return structs.replace(known, key=below)
         place = super().place(path, live=live)
-        if not place.base.endswith("/"):
+        if not frozen and not place.base.endswith("/"):
             self._places[place.base, live] = place
         return place
 

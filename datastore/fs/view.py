@@ -22,7 +22,7 @@ from datastore.errors import NotFound
 from datastore.fs.files import read_exactly
 from datastore.fs.opening import Here, Remote, open_remote, reader_over
 from datastore.fs.paths import IsPrefix, join
-from datastore.fs.pins import Pins, parse_pins, pin_name, pinned_provider
+from datastore.fs.pins import Pins, locked_target, parse_pins, pin_name, pinned_provider
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, Reader
@@ -121,6 +121,11 @@ class View:
         return self._other
 
     @property
+    def frozen(self) -> bool:
+        """Whether each path has to be looked up in the lock file: then two keys of one ref may lead to two commits."""
+        return self.namespace.config.frozen
+
+    @property
     def handle(self) -> str:
         """What another process needs to see the same names; no secrets."""
         return self._handle or json.dumps(self.namespace.handle(), sort_keys=True)
@@ -133,19 +138,22 @@ class View:
         if self._made and not self.is_made(path):
             self._made.drop(threading.get_ident())
         head, _, key = path.partition("/")
-        if not live and "::" not in key:
+        frozen = not live and self.frozen
+        if not live and not frozen and "::" not in key:
             repo, _, rest = key.partition("/")
             for base, below in ((head, key), (f"{head}/{repo}", rest)):  # a mount's name, or that of a repo in it
                 for seen, known in self._commits.get(base):
                     if seen is self.namespace:
                         return msgspec.structs.replace(known, key=below)
         target = self.namespace.target(path)
+        if frozen:
+            target = locked_target(self.namespace, path, target, self.pins)
         pin = None if live or not self.pins or target.versioned is None else self.pins.get(pin_name(target))
         if pin is None:
             place = _place(path, target, target.provider, target.ref)
         else:
             place = _place(path, target, pinned_provider(target, pin), None if pin.uncommitted else pin.commit)
-        if place.snapshot is not None and not place.base.endswith("/") and not live:
+        if place.snapshot is not None and not place.base.endswith("/") and not live and not frozen:
             self._commits.put(place.base, (self.namespace, place))
         return place
 

@@ -321,7 +321,7 @@ class Writing(Reading):
             if exist_ok:
                 return
             raise UnsupportedOperation("the root cannot be made", hint="ds.create_repo makes a repo, ds.mount a mount")
-        place = self._view.place(path)
+        place = self._view.place(path, live=True)
         if place.target.versioned is not None:  # the others would be listed, and the write will tell
             self._view.require(place)
         if not place.key and not exist_ok:

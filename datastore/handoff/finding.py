@@ -1,5 +1,6 @@
 """What a URL leads to for an engine: objects of one commit, or of one listing."""
 
+import os
 import posixpath
 import re
 from collections.abc import Sequence
@@ -14,14 +15,16 @@ from datastore.fs.pins import Pin, Pins, format_pins, pin_name, pin_of, pinned_p
 from datastore.handoff.formats import FORMATS, FormatName, format_of, named
 from datastore.history import objects_at
 from datastore.listing import is_shown
+from datastore.moving import hold
 from datastore.names import is_commit_id
 from datastore.namespace import Namespace, Target
 from datastore.provider import Provider, SupportsRequests
+from datastore.ranks import distributed, rank_of
 from datastore.streaming.packed import is_packed
 from datastore.urls import DatasetURL, format_location
 from datastore.values import ObjectInfo
 
-__all__ = ["Found", "find"]
+__all__ = ["Found", "find", "held"]
 
 _WILD: Final = re.compile(r"[*?\[]")
 
@@ -109,11 +112,12 @@ def find(namespace: Namespace, url: DatasetURL, pins: Pins, *, wanted: FormatNam
 
     Raises:
         NotFound: There is nothing.
-        ValidationError: Objects of several formats, or no such format.
+        ValidationError: Objects of several formats, or no such format; or the ref may move, and this process must not
+            read such ones.
     """
     if wanted is not None and wanted not in FORMATS:
         raise ValidationError(f"format={wanted!r} is not known", hint=f"one of {', '.join(FORMATS)}")
-    target = namespace.target(url)
+    target = namespace.target(held(namespace, url))
     pin = _pin(target, pins)
     provider = target.provider if pin is None else pinned_provider(target, pin)
     folder, objects = _objects(provider, target.key)
@@ -133,6 +137,15 @@ def find(namespace: Namespace, url: DatasetURL, pins: Pins, *, wanted: FormatNam
         objects=objects,
         format=wanted or format_of([info.key for info in objects]),
     )
+
+
+def held(namespace: Namespace, url: DatasetURL) -> DatasetURL:
+    """Return the URL with which this process may read what it was asked for; see `moving.hold`.
+
+    Raises:
+        ValidationError: The process is frozen and the lock file does not name it, or it is one of several ranks.
+    """
+    return hold(namespace, url, ranks=rank_of(os.environ, torch=distributed()).of).url
 
 
 def _pin(target: Target, pins: Pins) -> Pin | None:

@@ -5,9 +5,10 @@ from typing import Any, Final, Literal
 
 from datastore.bridging import Connection, SupportsAddress, SupportsConnection
 from datastore.errors import UnsupportedOperation, ValidationError
+from datastore.handoff.finding import held
 from datastore.interop import s3_keys, s3_options
+from datastore.moving import at_commit
 from datastore.namespace import Namespace
-from datastore.streaming.source import pinned
 from datastore.urls import DatasetURL
 
 __all__ = ["StorageOptions", "Tool", "storage_options"]
@@ -42,7 +43,7 @@ def storage_options(namespace: Namespace, url: DatasetURL, *, tool: Tool) -> Sto
     """Return what a tool needs to read a URL by itself; see `ds.storage_options`."""
     if tool not in _FORMS:
         raise ValidationError(f"tool={tool!r} is not known", hint=f"one of {', '.join(_FORMS)}")
-    at = pinned(namespace, url)
+    at = at_commit(namespace, held(namespace, url))
     target = namespace.target(at)
     root = target.versioned or target.provider
     if isinstance(root, SupportsConnection):

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from datastore.errors import DatastoreError, IntegrityError, ValidationError
+from datastore.moving import at_commit, hold
 from datastore.namespace import Namespace
+from datastore.ranks import distributed, rank_of
 from datastore.streaming.planning import FormatName, Plan, make_plan
-from datastore.streaming.ranks import distributed, rank_of
-from datastore.streaming.source import Source, is_moving, pinned
+from datastore.streaming.source import Source
 from datastore.streaming.stream import Settings, Stream
 from datastore.urls import DatasetURL
 
@@ -30,15 +31,17 @@ def make_stream(
     mine = rank_of(os.environ, rank=rank, world_size=world_size, torch=torch)
     # Somebody who says world_size=1 may be alone in making this stream: nobody else would take part in a broadcast.
     shared = torch is not None and torch.get_world_size() > 1
-    url = namespace.url(target)
-    found = namespace.target(url)
-    versioned = found.versioned is not None
-    moving = mine.of > 1 and is_moving(found)
-    if moving and not shared:
-        raise _refused(url, versioned=versioned)
+    held = hold(namespace, namespace.url(target), ranks=mine.of, shared=shared)
+    url, moving = held.url, mine.of > 1 and not held.still
+    versioned = namespace.target(url).versioned is not None
+    if moving and not versioned and not shared:
+        raise ValidationError(
+            f"{url} has no versions: each rank might see other objects",
+            hint="pin it (ds.pin), or initialise torch.distributed first",
+        )
 
     def pin() -> DatasetURL:
-        return pinned(namespace, url)
+        return at_commit(namespace, url)
 
     at = _from_first(torch, pin) if moving and versioned else pin()
 
@@ -46,17 +49,6 @@ def make_stream(
         return make_plan(Source(namespace, at), name=format, columns=settings.columns)
 
     return Stream(_same_plan(torch, plan) if moving and not versioned else plan(), settings, mine)
-
-
-def _refused(url: DatasetURL, *, versioned: bool) -> ValidationError:
-    if versioned:
-        return ValidationError(
-            f"{url} may name another commit for each rank",
-            hint="name a commit or tag, or initialise torch.distributed first",
-        )
-    return ValidationError(
-        f"{url} has no versions: each rank might see other objects", hint="initialise torch.distributed first"
-    )
 
 
 def _same_plan(torch: Any, plan: Callable[[], Plan]) -> Plan:

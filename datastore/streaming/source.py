@@ -3,62 +3,23 @@
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from itertools import islice
 from typing import Any, Final
 
 from datastore.bulk.reading import read_objects
-from datastore.errors import IntegrityError, UncommittedChanges
+from datastore.errors import IntegrityError
 from datastore.fs.files import read_exactly
 from datastore.history import objects_at
-from datastore.names import parse_ref
-from datastore.namespace import Namespace, Target
-from datastore.provider import Provider, SupportsRequests, SupportsVersioning
+from datastore.namespace import Namespace
+from datastore.provider import Provider, SupportsRequests
 from datastore.streams import PositionedReader
 from datastore.urls import DatasetURL
 from datastore.values import ByteRange, ObjectInfo
 
-__all__ = ["Source", "is_moving", "pinned"]
+__all__ = ["Source"]
 
 _BUFFER: Final = 256 << 10
 _RUN: Final = 8 << 20
 Wanted = tuple[ObjectInfo, ByteRange]
-
-
-def is_moving(target: Target) -> bool:
-    """Tell whether a target may show something else tomorrow: a branch, what is counted from one, or no version."""
-    if target.versioned is None or target.ref is None:
-        return True
-    return target.versioned.is_branch(parse_ref(target.ref).name)
-
-
-def pinned(namespace: Namespace, url: DatasetURL) -> DatasetURL:
-    """Return the URL with the commit that its ref names now; unversioned ones as they are.
-
-    Raises:
-        UncommittedChanges: What the URL names differs from the branch's head.
-    """
-    target = namespace.target(url)
-    repo, ref = target.versioned, target.ref
-    if repo is None or ref is None:
-        return url
-    if repo.is_branch(ref):
-        _refuse_uncommitted(repo, ref, url, target.key)
-    return url.at(repo.commit_of(ref).id)
-
-
-def _refuse_uncommitted(repo: SupportsVersioning, branch: str, url: DatasetURL, key: str) -> None:
-    if not repo.has_uncommitted(branch):
-        return
-    folder = key if not key or key.endswith("/") else f"{key}/"
-    # Of the keys that begin like the object, it is the first; what is under it may come long after them.
-    itself = [change.key for change in islice(repo.uncommitted(branch, prefix=key), 1) if change.key == key]
-    keys = itself + [change.key for change in islice(repo.uncommitted(branch, prefix=folder), 100)]
-    if keys:
-        raise UncommittedChanges(
-            f"{url} has uncommitted changes: {', '.join(map(repr, keys[:5]))}",
-            keys=keys,
-            hint=f"commit them first, or stream what is committed: {url.at(f'{branch}@')}",
-        )
 
 
 class Source:

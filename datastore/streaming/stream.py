@@ -9,11 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from datastore.errors import ValidationError
+from datastore.ranks import Rank
 from datastore.streaming.assembling import As, Decode, form_of
 from datastore.streaming.loading import batches
 from datastore.streaming.order import Order
 from datastore.streaming.planning import Plan, lanes_for
-from datastore.streaming.ranks import Consumer, Rank, current_worker
+from datastore.streaming.ranks import Consumer, current_worker
 from datastore.streaming.state import FORMAT, State, read_state, refuse_other
 from datastore.urls import DatasetURL
 

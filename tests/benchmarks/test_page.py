@@ -55,12 +55,12 @@ def test_a_section_that_the_page_does_not_have_is_named():
         replaced("<!-- measured: s3 -->\n", "s3", {"add": ""})
 
 
-@pytest.mark.parametrize("section", ["embedded", "local", "lakefs", "s3"])
+@pytest.mark.parametrize("section", ["embedded", "local", "lakefs", "resolve", "s3", "stream"])
 def test_our_page_takes_the_tables_of_every_section(section):
     page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     written = replaced(page, section, {"a table of this test": "| x |"})
     assert "### a table of this test\n\n| x |\n" in written
-    assert written.count("<!-- measured: ") == written.count("<!-- end -->") == 4
+    assert written.count("<!-- measured: ") == written.count("<!-- end -->") == 6
 
 
 @pytest.mark.parametrize("module", [page_module, showing])

@@ -119,7 +119,7 @@ def server(request):
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("server", ["versitygw", "minio", "lakefs"], indirect=True)
-def test_a_secret_that_the_service_refuses_is_shown_nowhere(server, way, home, monkeypatch, caplog):
+def test_s16_a_secret_that_the_service_refuses_is_shown_nowhere(server, way, home, monkeypatch, caplog):
     name = server.kind
     caplog.set_level(logging.DEBUG, logger="datastore")
     place = {"repo": server.new_repo()} if name == "lakefs" else {"bucket": server.new_bucket()}

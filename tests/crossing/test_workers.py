@@ -50,10 +50,10 @@ def run(request, home):
 
 @forks
 @pytest.mark.parametrize("run", ["versitygw_tls", "lakefs"], indirect=True)
-def test_forked_workers_read_while_their_parent_reads(run):
+def test_s22_forked_workers_read_while_their_parent_reads(run):
     assert run("fork") == ("True [] 0\n", "", 0)
 
 
 @pytest.mark.parametrize("run", ["versitygw_tls", "lakefs"], indirect=True)
-def test_spawned_workers_read_while_their_parent_reads(run):
+def test_s23_spawned_workers_read_while_their_parent_reads(run):
     assert run("spawn") == ("True [] 0\n", "", 0)

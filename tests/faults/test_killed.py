@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.places import isolate
 
 CHILD = """
 import os
+import signal
 import sys
 import threading
 import time
@@ -39,6 +41,8 @@ def body():
     for number in range(80):
         yield piece
         time.sleep(0.03)
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # as training scripts and services do
 provider.put("large", body())
 """
 
@@ -56,7 +60,9 @@ def place(tmp_path, monkeypatch, minio):
     reset_current()
 
 
-def test_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
+@contextmanager
+def uploading(place, tmp_path):
+    """A process that has sent three parts of a large object, and goes on."""
     source = tmp_path / "piece"
     source.write_bytes(os.urandom(1 << 20))
     child = subprocess.Popen(
@@ -66,8 +72,13 @@ def test_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
         child.stdin.write(repr(place).encode() + b"\n")
         child.stdin.flush()
         assert child.stdout.readline() == b"three parts are there\n"
-        os.kill(child.pid, signal.SIGKILL)
+        yield child
     ds.mount("data", "minio", **place)
+
+
+def test_s35_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
+    with uploading(place, tmp_path) as child:
+        os.kill(child.pid, signal.SIGKILL)
     provider = current().target("data").provider
     assert not ds.filesystem().exists("data/large"), "half an object is visible"
     left = provider.uploads("large")  # MinIO lists the uploads of one key only
@@ -76,3 +87,11 @@ def test_a_killed_upload_publishes_nothing_and_is_cleaned_up(place, tmp_path):
     for upload in left:
         provider.abort_upload(upload)
     assert provider.uploads("large") == []
+
+
+def test_s35_an_upload_that_ends_by_sys_exit_in_a_handler_of_sigterm_is_aborted(place, tmp_path):
+    with uploading(place, tmp_path) as child:
+        os.kill(child.pid, signal.SIGTERM)
+    assert child.returncode == 3
+    assert not ds.filesystem().exists("data/large")
+    assert current().target("data").provider.uploads("large") == []

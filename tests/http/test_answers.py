@@ -248,7 +248,7 @@ def test_what_does_not_pass_is_handed_over(serve, engine):
     assert (response.status, response.body, response.attempts) == (500, b"still busy", 8)
 
 
-def test_a_server_that_says_when_is_asked_then(serve, engine):
+def test_s33_a_server_that_says_when_is_asked_then(serve, engine):
     def script(asked):
         times.append(asked)
         return reply(status=429, headers={"Retry-After": "1"}) if asked.nth == 1 else reply()

@@ -155,7 +155,7 @@ def test_a_host_is_not_sent_more_than_it_bears(serve, engine):
     assert most <= HOST_LIMIT
 
 
-def test_a_host_that_has_too_much_to_do_is_sent_less(serve, engine):
+def test_s33_a_host_that_has_too_much_to_do_is_sent_less(serve, engine):
     """It bears four at a time. All arrive, and most without having been refused."""
     now = refusals = 0
     lock = threading.Lock()

@@ -64,6 +64,18 @@ def test_each_guarantee_names_a_test_that_exists():
     assert unproved(page) == []
 
 
+def test_each_scenario_is_held_by_tests_with_its_number_and_none_is_left_out():
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = [row for row in table_rows(page) if re.match(r"\| \d+ \|", row)]
+    named = {(int(row.split("|")[1]), test_id) for row in rows for test_id in TEST_ID.findall(row)}
+    assert len(rows) > 20
+    assert [(number, test_id) for number, test_id in named if f"_s{number:02}_" not in test_id] == []
+    numbers = {number for number, _ in named}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        found = re.findall(r"^def test_(s\d\d_(?:s\d\d_)*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert {int(number) for text in found for number in re.findall(r"\d\d", text)} <= numbers, path
+
+
 @pytest.mark.parametrize(
     "cell",
     [

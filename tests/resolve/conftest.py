@@ -4,6 +4,8 @@ import pytest
 
 import datastore as ds
 from datastore.fs.system import DatastoreFileSystem
+from datastore.http import engine as http_engine
+from datastore.http.retry import Policy
 from datastore.namespace import reset_current
 from datastore.resolution import store_of
 from tests.places import isolate
@@ -46,3 +48,12 @@ def store():
     from datastore.namespace import current
 
     return store_of(current())
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let the engine try as often as ever, without waiting in between."""
+    engine = http_engine.Engine(policy=Policy(base=0.001, cap=0.01))
+    monkeypatch.setattr(http_engine, "_PROCESS", [engine])
+    yield engine
+    engine.close()

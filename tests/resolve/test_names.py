@@ -54,7 +54,7 @@ def folded(name):
 @given(KEYS)
 @example(["a", "A", "a/b", "a~ca9781"])
 @example(["a//b", "a/b", "/a/b", "a/b/"])
-def test_17_names_stay_inside_are_all_different_and_no_file_is_a_folder(keys):
+def test_s17_names_stay_inside_are_all_different_and_no_file_is_a_folder(keys):
     names = portable_names(keys)
     assert sorted(names) == sorted(keys)
     paths = [folded(name) for name in names.values()]
@@ -73,7 +73,7 @@ def test_17_names_stay_inside_are_all_different_and_no_file_is_a_folder(keys):
 
 
 @given(KEYS)
-def test_17_plain_names_stay_as_they_are_and_the_order_of_keys_does_not_matter(keys):
+def test_s17_plain_names_stay_as_they_are_and_the_order_of_keys_does_not_matter(keys):
     assert portable_names(keys) == portable_names(reversed(keys))
     alone = [key for key in keys if all(portable_name(part) == part for part in key.split("/"))]
     if len({folded(key) for key in alone}) == len(alone) == 1:
@@ -87,7 +87,7 @@ def test_the_suffix_is_kept(name, suffix):
     assert os.path.splitext(portable_name(name))[1] == suffix  # noqa: PTH122
 
 
-def test_17_a_folder_of_hostile_keys_stays_inside(cloud, place):
+def test_s17_a_folder_of_hostile_keys_stays_inside(cloud, place):
     keys = [
         "../../up.bin",
         "a/../../b.bin",
@@ -108,7 +108,7 @@ def test_17_a_folder_of_hostile_keys_stays_inside(cloud, place):
     assert all(path.resolve().is_relative_to(found) for path in found.rglob("*"))
 
 
-def test_16_no_secret_reaches_the_cache(cloud, place):
+def test_s16_no_secret_reaches_the_cache(cloud, place):
     ds.mount(
         "hidden",
         "s3",

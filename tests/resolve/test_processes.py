@@ -9,40 +9,14 @@ from pathlib import Path
 import pytest
 
 import datastore as ds
-from datastore import flocks
 from datastore.http.observe import observed
 from datastore.namespace import reset_current
 from datastore.testing.scripted_s3 import Slow, Stall
 from datastore.testing.store_children import Child
 from datastore.values import digest_of
-from tests.resolve.helpers import MIB, gets, leaks, tree
+from tests.resolve.helpers import MIB, gets, leaks, lockless, together, tree
 
-STRESS = bool(os.environ.get("DATASTORE_STRESS"))
-SIZE = (200 if STRESS else 20) * MIB
-PROCESSES = 12
-
-
-def together(url, count=PROCESSES, *, before=lambda: None):
-    """Resolve a URL in many processes at once; return the digests that they read, and how many downloads there were."""
-
-    def work(say):
-        before()
-        reset = time.monotonic() + 0.2
-        while time.monotonic() < reset:  # until all are there
-            time.sleep(0.01)
-        with observed() as seen:
-            path = ds.resolve(url)
-        say(f"gets {sum(one.method == 'GET' and one.received > MIB // 2 for one in seen)}")
-        say(f"read {digest_of(path.read_bytes())} {path}")
-
-    children = [Child(work, seconds=120) for _ in range(count)]
-    lines = []
-    for child in children:
-        said, status = child.lines()
-        assert status == 0, said
-        lines += said
-    downloads = sum(int(line.split()[1]) for line in lines if line.startswith("gets"))
-    return {tuple(line.split()[1:]) for line in lines if line.startswith("read")}, downloads
+SIZE = (200 if os.environ.get("DATASTORE_STRESS") else 20) * MIB
 
 
 def mounted(kind, request, body):
@@ -61,7 +35,7 @@ def mounted(kind, request, body):
 
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", ["versitygw", "minio", "lakefs"])
-def test_12_processes_resolve_one_object_with_one_download(kind, request, place):
+def test_twelve_processes_resolve_one_object_with_one_download(kind, request, place):
     body = os.urandom(SIZE)
     url = mounted(kind, request, body)
     parts = -(-SIZE // (8 * MIB))
@@ -100,11 +74,10 @@ def test_a_folder_on_a_real_server(kind, request):
         assert len(seen) <= 3  # whether it is a branch with changes, and its commit; no listing
 
 
-def test_10_with_locks_that_do_nothing_all_get_right_bytes(cloud, place, monkeypatch):
+def test_s10_with_locks_that_do_nothing_all_get_right_bytes(cloud, place, monkeypatch):
     body = os.urandom(SIZE)
     cloud.objects.put("bucket", "a.bin", body)
-    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
-    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+    lockless(monkeypatch)
     found, downloads = together("ds://cloud/a.bin", 16)
     assert {digest for digest, _ in found} == {digest_of(body)}
     assert len({path for _, path in found}) == 1
@@ -113,12 +86,11 @@ def test_10_with_locks_that_do_nothing_all_get_right_bytes(cloud, place, monkeyp
     assert ds.cache.verify() == []
 
 
-def test_10_folders_with_locks_that_do_nothing(cloud, place, monkeypatch):
+def test_s10_folders_with_locks_that_do_nothing(cloud, place, monkeypatch):
     bodies = {f"{n}.bin": os.urandom(3000) for n in range(30)}
     for name, body in bodies.items():
         cloud.objects.put("bucket", f"d/{name}", body)
-    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
-    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+    lockless(monkeypatch)
 
     def work(say):
         say("right" if tree(ds.resolve("ds://cloud/d/")) == bodies else "wrong")
@@ -138,7 +110,7 @@ def test_threads_of_one_process_download_once(cloud):
     assert len(gets(cloud)) == 1
 
 
-def test_22_a_child_that_was_forked_while_the_parent_downloads_gets_right_bytes(cloud):
+def test_s22_a_child_that_was_forked_while_the_parent_downloads_gets_right_bytes(cloud):
     body = os.urandom(20 * MIB)
     cloud.objects.put("bucket", "a.bin", body)
     cloud.on("GetObject", r"a\.bin", Slow(piece=MIB, pause=0.02), times=10)
@@ -188,7 +160,7 @@ def parts_here(place, size):
 
 
 @pytest.mark.parametrize("parts", [0, 3, 6])
-def test_11_a_downloader_that_is_killed_leaves_what_the_next_one_uses(cloud, place, parts):
+def test_s11_a_downloader_that_is_killed_leaves_what_the_next_one_uses(cloud, place, parts):
     body = os.urandom(50 * MIB)  # seven parts
     killed_after(cloud, place, body, parts)
     assert ds.resolve("ds://cloud/a.bin").read_bytes() == body
@@ -198,18 +170,17 @@ def test_11_a_downloader_that_is_killed_leaves_what_the_next_one_uses(cloud, pla
     assert leaks(place / "cache") == []
 
 
-def test_11_of_many_that_want_what_a_dead_one_left_one_takes_it(cloud, place, monkeypatch):
+def test_s11_of_many_that_want_what_a_dead_one_left_one_takes_it(cloud, place, monkeypatch):
     body = os.urandom(20 * MIB)
     killed_after(cloud, place, body, 2)
-    monkeypatch.setattr(flocks, "try_lock", lambda fd: True)
-    monkeypatch.setattr(flocks, "unlock", lambda fd: None)
+    lockless(monkeypatch)
     found, _ = together("ds://cloud/a.bin", 6)
     assert {digest for digest, _ in found} == {digest_of(body)}
     ds.cache.prune()
     assert leaks(place / "cache") == []
 
 
-def test_23_a_spawned_process_with_nothing_but_the_environment_finds_the_same(main, place):
+def test_s23_a_spawned_process_with_nothing_but_the_environment_finds_the_same(main, place):
     import subprocess
     import sys
 

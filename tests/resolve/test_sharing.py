@@ -1,5 +1,6 @@
 """What shares bytes with what, and what becomes of it when somebody writes to a resolved file."""
 
+import mmap
 import os
 
 import pytest
@@ -49,6 +50,69 @@ def test_writing_through_a_path_cannot_change_the_store_also_as_root(main, link)
     assert list(current().store.check(deep=True)) == []
     assert ds.resolve(main / "large.bin", link=link).read_bytes() == large
     assert tree(ds.resolve(main / "d/", link=link)) == {"large.bin": large}
+
+
+def in_place(path):
+    write_to(path, b"careless")
+
+
+def shorter(path):
+    os.truncate(path, 3)
+
+
+def longer(path):
+    path.chmod(0o644)
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def by_memory(path):
+    path.chmod(0o644)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[:8] = b"careless"
+
+
+def by_another_name(path):
+    other = path.with_name("another name")
+    os.link(path, other)
+    in_place(other)
+    other.unlink()
+
+
+def replaced(path):
+    other = path.with_name("another file")
+    other.write_bytes(b"careless")
+    other.replace(path)
+
+
+def removed(path):
+    path.unlink()
+
+
+HARM = [in_place, shorter, longer, by_memory, by_another_name, replaced, removed]
+
+
+@pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("link", ["auto", "hard"])
+@pytest.mark.parametrize("kind", ["embedded", "local"])
+def test_whatever_is_done_to_a_resolved_path_the_store_has_its_bytes_and_so_has_the_next_path(
+    request, place, kind, link, harm
+):
+    bodies = {"small.bin": os.urandom(1000), "large.bin": os.urandom(200_000)}
+    if kind == "embedded":
+        root = request.getfixturevalue("main")
+    else:
+        (place / "data").mkdir()
+        root = ds.mount("data", "local", path=str(place / "data"))
+    ds.filesystem().pipe({str(root / f"d/{name}"): body for name, body in bodies.items()})
+    paths = [ds.resolve(root / f"d/{name}", link=link) for name in bodies]
+    for path in [*paths, *ds.resolve(root / "d/", link=link).iterdir()]:
+        harm(path)
+    assert {name: ds.filesystem().cat_file(str(root / f"d/{name}")) for name in bodies} == bodies
+    if kind == "embedded":
+        assert list(current().store.check(deep=True)) == []
+    assert [ds.resolve(root / f"d/{name}", link=link).read_bytes() for name in bodies] == list(bodies.values())
+    assert tree(ds.resolve(root / "d/", link=link)) == bodies
 
 
 @pytest.mark.parametrize("size", [10, 200_000])
@@ -119,7 +183,7 @@ def test_verify_finds_what_a_stamp_does_not_show(main):
     assert ds.cache.verify() == []
 
 
-def test_after_another_boot_files_are_hashed_once_more_before_they_are_believed(main, monkeypatch):
+def test_s24_after_another_boot_files_are_hashed_once_more_before_they_are_believed(main, monkeypatch):
     from datastore.cachestore import stamps
 
     main.objects.put("a.bin", b"x" * 100)

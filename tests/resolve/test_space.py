@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import datastore as ds
+from datastore.cachestore.layout import CacheFolder
+from datastore.cachestore.leases import Leases
 from datastore.cachestore.store import CacheStore
-from datastore.errors import Unavailable
+from datastore.errors import Forbidden, Unavailable
 from datastore.namespace import current, reset_current
 from datastore.resolution import store_of
 from datastore.testing.store_children import Child
@@ -123,7 +127,7 @@ def test_a_block_is_over_and_the_room_is_free(main):
     assert ds.cache.trim(0) == 0  # this process has it still
 
 
-def test_27_clocks_do_not_end_leases(main, monkeypatch):
+def test_s27_clocks_do_not_end_leases(main, monkeypatch):
     put(main, 1)
     path = ds.resolve(main / "0.bin")
     now = time.time
@@ -135,7 +139,7 @@ def test_27_clocks_do_not_end_leases(main, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [20 if os.environ.get("DATASTORE_STRESS") else 3])
-def test_12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, seconds):
+def test_s12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, seconds):
     bodies = put(main, 4, size=100_000)
     main.objects.put_many([(f"d/{n}", b"%d" % n * 50, None) for n in range(20)])
     folder = {f"{n}": b"%d" % n * 50 for n in range(20)}
@@ -167,7 +171,7 @@ def test_12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, se
     children = [*(Child(read(n)) for n in range(6)), Child(evict), Child(evict)]
     ends = [child.lines() for child in children]
     assert [status for _, status in ends] == [0] * 8, ends
-    assert all(int(lines[0].split()[1]) > 100_000 for lines, _ in ends[6:]), ends
+    assert sum(int(lines[0].split()[1]) for lines, _ in ends[6:]) > 100_000, ends
     ds.cache.trim(100_000)
     assert ds.cache.info().size <= 100_000
     assert leaks(ds.cache.path) == []
@@ -238,7 +242,7 @@ def small_disk(place, monkeypatch):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
+def test_s21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
     main = ds.create_repo("garments").branch("main")
     bodies = put(main, 6, size=4 * MIB)
     used_in_turn(main, bodies)  # six do not fit: what is not in use makes room
@@ -256,7 +260,7 @@ def test_21_a_full_disk_makes_room_first_and_says_what_lacks_then(small_disk):
     assert ds.resolve(main / "0.bin").read_bytes() == bodies["0.bin"]
 
 
-def test_21_a_download_larger_than_the_disk_is_refused_before_a_byte_is_asked_for(small_disk, cloud_on):
+def test_s21_a_download_larger_than_the_disk_is_refused_before_a_byte_is_asked_for(small_disk, cloud_on):
     cloud_on.objects.put("bucket", "a.bin", bytes(30 * MIB))
     with pytest.raises(Unavailable, match="no room"):
         ds.resolve("ds://cloud/a.bin")
@@ -269,8 +273,40 @@ def cloud_on(small_disk, request):
     return request.getfixturevalue("cloud")
 
 
+def test_s30_a_cache_on_a_disk_that_is_only_read_gives_what_it_has_and_writes_nothing(small_disk, cloud_on):
+    main = ds.create_repo("garments").branch("main")
+    bodies = put(main, 2, size=MIB) | {"d/c.bin": b"c"}
+    main.objects.put("d/c.bin", b"c")
+    commit = main.commit("Two").id
+    cloud_on.objects.put("bucket", "a.bin", b"cloud")
+    cloud_on.objects.put("bucket", "b.bin", b"not resolved")
+    roots = [f"ds://garments@{commit}", "ds://garments@main"]
+    urls = [f"{root}/{key}" for root in roots for key in ("0.bin", "1.bin", "d/")] + ["ds://cloud/a.bin"]
+
+    def work(say):
+        for url in urls:
+            path = ds.resolve(url)
+            say(str(path))
+            assert path.is_dir() or path.read_bytes() in {*bodies.values(), b"cloud"}
+        with ds.resolving("ds://cloud/a.bin"), pytest.raises(Forbidden, match="Read-only"):
+            ds.resolve("ds://cloud/b.bin")
+
+    def before(say):
+        for url in urls:
+            say(str(ds.resolve(url)))
+
+    first, _ = Child(before).lines()
+    assert len(first) == len(urls)
+    shutil.rmtree(small_disk / "cache" / "leases")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    try:
+        assert Child(work).lines() == (first, 0)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+
+
 @pytest.mark.parametrize("call", ["chmod", "replace", "link", "mkdir"])
-def test_02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, place, call):
+def test_s02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, place, call):
     main.objects.put("d/a.bin", b"x" * 100)
     main.objects.put("d/b.bin", b"y" * 100)
     original = getattr(os, call)
@@ -291,7 +327,7 @@ def test_02_a_disk_that_fails_at_any_step_publishes_nothing(main, monkeypatch, p
         assert ds.cache.verify() == []
         assert tree(ds.resolve(main / "d/")) == {"a.bin": b"x" * 100, "b.bin": b"y" * 100}
         assert leaks(place / "cache") == []
-        store_of(current()).leases._for_good.clear()
+        store_of(current()).leases._declared.clear()
         for kept in (place / "cache" / "leases").glob("*/*"):
             kept.unlink()
         ds.cache.prune(timedelta(0))
@@ -320,7 +356,7 @@ def test_a_group_shares_a_cache_whatever_the_umask_of_its_members(main, place, m
             store = store_of(current())
             digest = make(store, uid)
             say(str(digest))
-            store.leases._begin()
+            store.leases._mine()
             say(str(ds.cache.info().entries))
 
         return work
@@ -342,3 +378,24 @@ def test_a_group_shares_a_cache_whatever_the_umask_of_its_members(main, place, m
     assert (first[1], second[1]) == (0, 0), (first, second)
     assert first[0][0] == second[0][0]
     assert second[0][1] == "3"
+
+
+def test_threads_that_begin_at_once_say_in_one_place_what_they_use(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    for turn in range(20):
+        cache = tmp_path / str(turn)
+        leases = Leases(CacheFolder(cache))
+        start = threading.Barrier(8)
+
+        def use(number, leases=leases, start=start):
+            start.wait()
+            for _ in range(20):
+                with leases.taken("files-a"):
+                    assert "files-a" in leases.used()
+            leases.take(f"files-{number % 2}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(use, range(8)))
+        assert leases.used() == {"files-0", "files-1"}
+        assert len(list((cache / "leases").iterdir())) == 1

@@ -48,7 +48,7 @@ def traced(work, options):
 @needs_strace
 @pytest.mark.slow
 @pytest.mark.parametrize("story", ["file", "folder", "evict"])
-def test_11_killed_at_any_call_and_repeated_there_is_no_wrong_byte_and_no_leak(cloud, place, story):
+def test_s11_killed_at_any_call_and_repeated_there_is_no_wrong_byte_and_no_leak(cloud, place, story):
     cache = place / "cache"
     big, small = os.urandom(17 * MIB), {f"{n}.bin": os.urandom(2000) for n in range(4)}
     cloud.objects.put("bucket", "big.bin", big)

@@ -20,7 +20,7 @@ def published(place):
     return [path.read_bytes() for kind in ("objects", "files", "trees") for path in cache.glob(f"{kind}/**/*.bin")]
 
 
-def test_07_a_reset_in_the_middle_goes_on_with_one_range_of_the_same_version(cloud, place):
+def test_s07_a_reset_in_the_middle_goes_on_with_one_range_of_the_same_version(cloud, place):
     cloud.objects.put("bucket", "a.bin", BIG[: 4 * MIB])
     cloud.on("GetObject", r"a\.bin", Reset(after=3 * MIB // 2))
     assert ds.resolve("ds://cloud/a.bin").read_bytes() == BIG[: 4 * MIB]
@@ -31,7 +31,7 @@ def test_07_a_reset_in_the_middle_goes_on_with_one_range_of_the_same_version(clo
     assert leaks(place / "cache") == []
 
 
-def test_07_an_object_replaced_after_a_reset_starts_anew_and_is_never_stitched(cloud, place):
+def test_s07_an_object_replaced_after_a_reset_starts_anew_and_is_never_stitched(cloud, place):
     cloud.objects.put("bucket", "a.bin", BIG)
     cloud.on("GetObject", r"a\.bin", Reset(after=MIB))
     cloud.on("GetObject", r"a\.bin", Swapped(OTHER), nth=3)
@@ -39,23 +39,23 @@ def test_07_an_object_replaced_after_a_reset_starts_anew_and_is_never_stitched(c
     assert published(place) == [OTHER]
 
 
-def test_08_an_object_replaced_between_parallel_parts_is_never_stitched(cloud, place):
+def test_s08_an_object_replaced_between_parallel_parts_is_never_stitched(cloud, place):
     cloud.objects.put("bucket", "a.bin", BIG)
     cloud.on("GetObject", r"a\.bin", Swapped(OTHER), nth=3)
     assert ds.resolve("ds://cloud/a.bin").read_bytes() == OTHER
     assert published(place) == [OTHER]
 
 
-def test_08_an_object_that_changes_all_the_time_is_an_error_and_nothing_is_published(cloud, place):
+def test_s08_an_object_that_changes_all_the_time_is_an_error_and_nothing_is_published(cloud, quick, place):
     cloud.objects.put("bucket", "a.bin", BIG)
     for n in range(1, 40):
-        cloud.on("GetObject", r"a\.bin", Swapped(os.urandom(20 * MIB)), nth=n)
+        cloud.on("GetObject", r"a\.bin", Swapped(bytes([n]) * (20 * MIB)), nth=n)
     with pytest.raises(HeadMoved):
         ds.resolve("ds://cloud/a.bin")
     assert published(place) == []
 
 
-def test_08_a_folder_in_which_an_object_changes_starts_anew(cloud):
+def test_s08_a_folder_in_which_an_object_changes_starts_anew(cloud):
     for n in range(5):
         cloud.objects.put("bucket", f"d/{n}", b"old %d" % n)
     cloud.on("GetObject", r"d/3", Swapped(b"new 3"))
@@ -64,7 +64,7 @@ def test_08_a_folder_in_which_an_object_changes_starts_anew(cloud):
 
 
 @pytest.mark.parametrize("fault", [NoRange(), WrongRange(shift=7), WrongLength(by=-5), Cut(after=MIB)])
-def test_09_a_server_that_breaks_the_rules_never_gives_wrong_bytes(cloud, place, fault):
+def test_s09_a_server_that_breaks_the_rules_never_gives_wrong_bytes(cloud, quick, place, fault):
     cloud.objects.put("bucket", "a.bin", BIG)
     cloud.on("GetObject", r"a\.bin", fault, times=100)
     try:
@@ -75,13 +75,7 @@ def test_09_a_server_that_breaks_the_rules_never_gives_wrong_bytes(cloud, place,
         assert path.read_bytes() == BIG
 
 
-def test_33_a_server_that_asks_for_patience_gets_it(cloud):
-    cloud.objects.put("bucket", "a.bin", b"x" * 1000)
-    cloud.on("GetObject", r".*", refused(503, "SlowDown"), times=3)
-    assert ds.resolve("ds://cloud/a.bin").read_bytes() == b"x" * 1000
-
-
-def test_11_what_came_before_a_failure_is_not_asked_for_again(cloud, place):
+def test_s11_what_came_before_a_failure_is_not_asked_for_again(cloud, place):
     cloud.objects.put("bucket", "a.bin", BIG)
     cloud.on("GetObject", r"a\.bin", refused(403, "AccessDenied"), nth=5, times=100)
     with pytest.raises(DatastoreError):
@@ -95,7 +89,7 @@ def test_11_what_came_before_a_failure_is_not_asked_for_again(cloud, place):
     assert leaks(place / "cache") == []
 
 
-def test_11_what_came_of_another_version_is_not_used(cloud, place):
+def test_s11_what_came_of_another_version_is_not_used(cloud, place):
     cloud.objects.put("bucket", "a.bin", BIG)
     cloud.on("GetObject", r"a\.bin", refused(403, "AccessDenied"), nth=5, times=100)
     with pytest.raises(DatastoreError):

@@ -1,4 +1,4 @@
-"""What test_processes.py runs in processes of their own: `script.py fork|spawn|train …`."""
+"""What test_processes.py runs in processes of their own: `script.py fork|spawn|train|rank …`."""
 
 import json
 import multiprocessing
@@ -76,11 +76,20 @@ def train(url, folder, state):
         print(place, flush=True)
 
 
+def rank(url):
+    """Show the batches of this rank; take the first of them, then wait to be told."""
+    running = iter(ds.stream(url, **OPTIONS))
+    rows = [data.numbers(next(running))]
+    print("begun", flush=True)
+    sys.stdin.readline()
+    print(json.dumps(rows + [data.numbers(batch) for batch in running]))
+
+
 if __name__ == "__main__":
     way, *arguments = sys.argv[1:]
     if way == "train":
         train(*arguments)
-    elif way in {"inherited", "abandon"}:
+    elif way in {"inherited", "abandon", "rank"}:
         globals()[way](*arguments)
     else:
         workers(way, *arguments)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import datastore as ds
-from datastore.streaming.ranks import Rank, rank_of
+from datastore.ranks import Rank, rank_of
 from tests.streaming import data
 
 

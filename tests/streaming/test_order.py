@@ -3,8 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datastore.ranks import Rank
 from datastore.streaming.order import Order
-from datastore.streaming.ranks import Consumer, Rank
+from datastore.streaming.ranks import Consumer
 
 few = settings(max_examples=40, deadline=None)
 layouts = st.fixed_dictionaries(

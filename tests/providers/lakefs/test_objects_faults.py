@@ -49,7 +49,7 @@ def _spoil_urls(client):
         kept.put(name, SignedUrl(known.url.replace("X-Amz-Signature=", "X-Amz-Signature=0"), known.expires))
 
 
-def test_a_url_that_ended_in_the_middle_of_a_transfer_is_asked_for_again(repo, main):
+def test_s34_a_url_that_ended_in_the_middle_of_a_transfer_is_asked_for_again(repo, main):
     data = payload(20 * MIB)
     main.put("large.bin", data)
     with main.read("large.bin") as reader:

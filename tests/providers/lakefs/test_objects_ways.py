@@ -85,7 +85,7 @@ def _parts_left(lakefs, repo):
     return listing.count(f"<Key>{prefix}")
 
 
-def test_nothing_is_left_of_an_upload_that_fails(repo, main, lakefs):
+def test_s35_nothing_is_left_of_an_upload_that_fails(repo, main, lakefs):
     def broken():
         yield from _pieces(payload(70 * MIB))
         raise KeyboardInterrupt

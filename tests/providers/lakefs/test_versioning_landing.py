@@ -38,7 +38,7 @@ VERBS = {
 
 @pytest.mark.parametrize("what", VERBS)
 @pytest.mark.parametrize("lost", ["answer", "request", "both"])
-def test_a_lost_reply_makes_one_commit(repo, flaky, what, lost):
+def test_s13_a_lost_reply_makes_one_commit(repo, flaky, what, lost):
     prepare(repo)
     if what == "commit on":
         repo.at("main").put("new", b"n")

@@ -1,5 +1,6 @@
 """Signing together with the engine: what a service refuses once is sent again as it wants it."""
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_head_finds_out_about_the_clock_although_it_has_no_body(server):
     assert mount(server).head("a.txt").size == 4
 
 
-def test_keys_that_have_ended_are_renewed_in_the_middle(server, tmp_path):
+def test_s34_keys_that_have_ended_are_renewed_in_the_middle(server, tmp_path):
     (tmp_path / ".aws").mkdir()
     file = tmp_path / ".aws" / "credentials"
     line = "[default]\naws_access_key_id={}\naws_secret_access_key=w\naws_session_token=t\n"
@@ -65,6 +66,27 @@ def test_keys_that_have_ended_are_renewed_in_the_middle(server, tmp_path):
     server.on("GetObject", ".*", refused(400, "ExpiredToken"))
     assert content(provider, "a.txt") == b"text"
     assert ["NEW/" in one.headers["authorization"] for one in server.asked("GetObject")] == [False, False, True]
+
+
+def test_s34_keys_that_end_in_the_middle_of_an_upload_are_renewed_and_it_goes_on(server, tmp_path):
+    (tmp_path / ".aws").mkdir()
+    file = tmp_path / ".aws" / "credentials"
+    line = "[default]\naws_access_key_id={}\naws_secret_access_key=w\naws_session_token=t\n"
+    file.write_text(line.format("OLD"))
+    provider = mount(server, profile="default")
+    provider.head("a.txt")
+    file.write_text(line.format("NEW"))
+    provider.site.authorizer.source._state.looked -= 60
+    server.on("UploadPart", "large", refused(400, "ExpiredToken"), nth=2)
+    data = os.urandom(40 << 20)
+    provider.put("large", data)
+    assert content(provider, "large") == data
+    assert len(server.asked("CreateMultipartUpload")) == len(server.asked("CompleteMultipartUpload")) == 1
+    sent = [request.query["partNumber"] for request in server.asked("UploadPart")]
+    assert len(sent) == len(set(sent)) + 1
+    assert {request.query["uploadId"] for request in server.asked("UploadPart")} == {
+        request.query["uploadId"] for request in server.asked("CompleteMultipartUpload")
+    }
 
 
 def test_a_login_that_stays_expired_is_told_with_the_way_out(server, tmp_path):

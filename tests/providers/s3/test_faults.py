@@ -60,21 +60,21 @@ def provider(scripted):
 
 # ----------------------------------------------------------------------------------------- lost answers to conditions
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_create_whose_answer_was_lost_knows_its_own_work(provider, scripted, times):
+def test_s14_a_create_whose_answer_was_lost_knows_its_own_work(provider, scripted, times):
     scripted.on("PutObject", "a", LostReply(), times=times)
     info = provider.put("a", b"ours", mode=CREATE, attributes=Attributes(metadata={"run": "1"}))
     assert (content(provider, "a"), dict(info.metadata)) == (b"ours", {"run": "1"})
     assert info.etag == provider.head("a").etag
 
 
-def test_a_match_whose_answer_was_lost_knows_its_own_work(provider, scripted):
+def test_s14_a_match_whose_answer_was_lost_knows_its_own_work(provider, scripted):
     etag = provider.put("a", b"old").etag
     scripted.on("PutObject", "a", LostReply())
     info = provider.put("a", b"new", mode=Match(etag))
     assert (content(provider, "a"), provider.head("a").etag) == (b"new", info.etag)
 
 
-def test_a_create_that_came_too_late_is_not_taken_for_its_own(provider, scripted):
+def test_s14_a_create_that_came_too_late_is_not_taken_for_its_own(provider, scripted):
     scripted.on("PutObject", "a", Reset())
     scripted.on("PutObject", "a", Swapped(b"theirs"), nth=2)
     with pytest.raises(AlreadyExists):
@@ -89,7 +89,7 @@ def test_a_call_of_a_bulk_knows_its_own_work(provider, scripted):
     assert not [result for result in results.values() if isinstance(result, Exception)]
 
 
-def test_an_answer_that_never_comes_is_asked_for_afterwards(provider, scripted):
+def test_s14_an_answer_that_never_comes_is_asked_for_afterwards(provider, scripted):
     scripted.on("PutObject", "a", LostReply(), times=ALWAYS)
     info = provider.put("a", b"ours", mode=CREATE)
     assert info.etag == provider.head("a").etag
@@ -111,7 +111,7 @@ def test_an_upload_that_somebody_else_made_gone_is_an_error(provider, scripted):
 
 # ------------------------------------------------------------------------------------------- errors inside of answers
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown"])
-def test_a_completion_that_failed_after_saying_200_is_tried_again(provider, scripted, code):
+def test_s33_a_completion_that_failed_after_saying_200_is_tried_again(provider, scripted, code):
     scripted.on("CompleteMultipartUpload", "a", ErrorInside(code), times=2)
     provider.put("a", bytes(17 * MIB))
     assert len(scripted.asked("CompleteMultipartUpload")) == 3
@@ -140,7 +140,7 @@ def test_a_listing_that_never_works_is_no_empty_one(provider, scripted):
 
 
 # ------------------------------------------------------------------------------------------------------------- retries
-def test_a_service_that_asks_for_less_gets_it(provider, scripted):
+def test_s33_a_service_that_asks_for_less_gets_it(provider, scripted):
     scripted.on("PUT", ".*", refused(503, "SlowDown"), times=3)
     scripted.on("HEAD", ".*", refused(429, "TooManyRequests", headers={"retry-after": "0"}), times=2)
     provider.put("a", b"1")

@@ -66,7 +66,7 @@ def test_a_key_that_was_just_written_is_written_again_with_patience(provider, r2
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 12 * MIB, 41 * MIB + 7])
-def test_objects_of_any_size_arrive_whole(provider, r2, tmp_path, size):
+def test_s36_objects_of_any_size_arrive_whole(provider, r2, tmp_path, size):
     file = tmp_path / "file.bin"
     file.write_bytes(os.urandom(size))
     provider.put("from-file.bin", file)

@@ -114,7 +114,7 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, GeneratorExit])
-def test_whatever_goes_wrong_no_upload_stays_behind(provider, error):
+def test_s35_whatever_goes_wrong_no_upload_stays_behind(provider, error):
     def body():
         yield bytes(40 * MIB)
         raise error
@@ -311,7 +311,7 @@ S3Provider(site, bucket).put_resumed("a.csv", Path(path), journal=Path(journal))
 """
 
 
-def test_a_killed_process_leaves_what_the_next_one_goes_on_with(versitygw, large, tmp_path):
+def test_s35_a_killed_process_leaves_what_the_next_one_goes_on_with(versitygw, large, tmp_path):
     provider, journal = bucket_of(versitygw), tmp_path / "journal"
     arguments = [versitygw.endpoint, versitygw.access_key, versitygw.secret_key, provider.bucket_name]
     root = Path(__file__).parents[3]
