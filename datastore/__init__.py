@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datastore.api import (
+        arrow,
         cache,
         clone,
         create_repo,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         diff,
         download,
         filesystem,
+        hf,
         mount,
         mounts,
         pin,
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
         repos,
         resolve,
         resolving,
+        scan,
+        sql,
+        storage_options,
         stream,
         sync,
         upload,
@@ -111,6 +116,7 @@ __all__ = [
     "UnsupportedType",
     "UntrustedConfig",
     "ValidationError",
+    "arrow",
     "cache",
     "clone",
     "create_repo",
@@ -118,6 +124,7 @@ __all__ = [
     "diff",
     "download",
     "filesystem",
+    "hf",
     "mount",
     "mounts",
     "pin",
@@ -126,6 +133,9 @@ __all__ = [
     "repos",
     "resolve",
     "resolving",
+    "scan",
+    "sql",
+    "storage_options",
     "stream",
     "sync",
     "upload",
@@ -134,6 +144,7 @@ __all__ = [
 
 _HOMES = {
     "datastore.api": (
+        "arrow",
         "cache",
         "clone",
         "create_repo",
@@ -141,6 +152,7 @@ _HOMES = {
         "diff",
         "download",
         "filesystem",
+        "hf",
         "mount",
         "mounts",
         "pin",
@@ -149,6 +161,9 @@ _HOMES = {
         "repos",
         "resolve",
         "resolving",
+        "scan",
+        "sql",
+        "storage_options",
         "stream",
         "sync",
         "upload",

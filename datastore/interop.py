@@ -10,7 +10,7 @@ from typing import Any, Final
 from datastore.bridging import Connection, SupportsConnection
 from datastore.errors import UnsupportedOperation
 
-__all__ = ["boto3_client", "connection_of", "lakefs_client", "s3_filesystem"]
+__all__ = ["boto3_client", "connection_of", "lakefs_client", "s3_filesystem", "s3_keys", "s3_options"]
 
 _EXTRA: Final = "pip install 'datastore-sdk[interop]'"
 # boto's own default since 1.36, trailing checksums, is refused by many services that speak S3.
@@ -38,31 +38,36 @@ def connection_of(root: object, *, title: str) -> Connection:
 def boto3_client(connection: Connection) -> Any:
     """Return a client `s3` of boto3; of lakeFS, one of its S3 gateway: the repo is the bucket, keys are `ref/key`."""
     boto3, config = _module("boto3"), _module("botocore.config")
-    unsigned = {} if _keys(connection) else {"signature_version": _module("botocore").UNSIGNED}
+    unsigned = {} if s3_keys(connection) else {"signature_version": _module("botocore").UNSIGNED}
     return boto3.session.Session().client(
         "s3",
         endpoint_url=connection.endpoint or None,
         region_name=connection.region or "us-east-1",
         verify=connection.ca_file or None,
         config=config.Config(s3=_addressing(connection), **_CHECKSUMS, **unsigned),
-        **{f"aws_{name}": value for name, value in _keys(connection).items()},
+        **{f"aws_{name}": value for name, value in s3_keys(connection).items()},
     )
 
 
 def s3_filesystem(connection: Connection) -> Any:
     """Return a file system of s3fs; of lakeFS, one of its S3 gateway. Its paths begin with the bucket."""
-    keys = _keys(connection)
-    return _module("s3fs").S3FileSystem(
-        anon=not keys,
-        key=keys.get("access_key_id"),
-        secret=keys.get("secret_access_key"),
-        token=keys.get("session_token"),
-        endpoint_url=connection.endpoint or None,
-        client_kwargs={"region_name": connection.region or "us-east-1", "verify": connection.ca_file or None},
-        config_kwargs={"s3": _addressing(connection), **_CHECKSUMS},
-        fixed_upload_size=True,  # R2 wants parts of one size
-        skip_instance_cache=True,  # a kept instance would go on with credentials that have changed
-    )
+    # A kept instance would go on with credentials that have changed.
+    return _module("s3fs").S3FileSystem(**s3_options(connection), skip_instance_cache=True)
+
+
+def s3_options(connection: Connection) -> dict[str, Any]:
+    """Return what s3fs is made with, which is what pandas and dask take as `storage_options`."""
+    keys = s3_keys(connection)
+    return {
+        "anon": not keys,
+        "key": keys.get("access_key_id"),
+        "secret": keys.get("secret_access_key"),
+        "token": keys.get("session_token"),
+        "endpoint_url": connection.endpoint or None,
+        "client_kwargs": {"region_name": connection.region or "us-east-1", "verify": connection.ca_file or None},
+        "config_kwargs": {"s3": _addressing(connection), **_CHECKSUMS},
+        "fixed_upload_size": True,  # R2 wants parts of one size
+    }
 
 
 def lakefs_client(connection: Connection) -> Any:
@@ -83,7 +88,7 @@ def lakefs_client(connection: Connection) -> Any:
     )
 
 
-def _keys(connection: Connection) -> dict[str, str]:
+def s3_keys(connection: Connection) -> dict[str, str]:
     """Return the key pair, with the session's token if there is one; nothing for anonymous access."""
     if connection.service == "lakefs" and not connection.access_key_id:
         raise UnsupportedOperation(

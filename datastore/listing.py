@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from datastore.values import ObjectInfo, Page
 
-__all__ = ["PAGE_SIZE", "after_prefix", "grouped", "pages"]
+__all__ = ["PAGE_SIZE", "after_prefix", "grouped", "is_shown", "pages"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,16 @@ def after_prefix(prefix: str) -> str | None:
         return None
     code = ord(text[-1]) + 1
     return text[:-1] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
+
+
+def is_shown(name: str, *, marks: str = "_.") -> bool:
+    """Tell whether a name in a folder is data, as engines see it: no part begins with a mark.
+
+    >>> is_shown("year=2026/0.parquet"), is_shown("_SUCCESS"), is_shown("a/.part.crc"), is_shown("a/")
+    (True, False, False, False)
+    """
+    parts = name.split("/")
+    return bool(parts[-1]) and not any(part.startswith(tuple(marks)) for part in parts)
 
 
 def grouped(

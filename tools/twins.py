@@ -175,7 +175,9 @@ def _module(head: str, imports: Sequence[str], bodies: Sequence[str], known: dic
 
 
 def _import(name: str, home: str) -> str:
-    return f"from {home} import {name}" if home else f"import {name}"
+    module, _, original = home.partition(":")
+    what = f"{original} as {name}" if original else name
+    return f"from {module} import {what}" if module else f"import {what}"
 
 
 def _evaluated(tree: ast.Module) -> set[str]:
@@ -336,14 +338,14 @@ def _tree(module: str) -> ast.Module:
 
 
 def _imports(tree: ast.Module, module: str) -> dict[str, str]:
-    """Return where each name that a module knows comes from."""
-    found = {
-        alias.asname or alias.name: str(node.module)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    found |= {alias.name: "" for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    """Return where each name that a module knows comes from; after a colon, what it is called there, if not so."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            home = str(node.module) if isinstance(node, ast.ImportFrom) else ""
+            found |= {
+                alias.asname or alias.name: f"{home}:{alias.name}" if alias.asname else home for alias in node.names
+            }
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             found[node.name] = module

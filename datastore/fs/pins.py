@@ -20,7 +20,17 @@ from datastore.namespace import Namespace, Target
 from datastore.provider import Provider
 from datastore.urls import SCHEME, format_location
 
-__all__ = ["Pin", "Pins", "format_pins", "locked_target", "options_of", "parse_pins", "pin_name", "pinned_provider"]
+__all__ = [
+    "Pin",
+    "Pins",
+    "format_pins",
+    "locked_target",
+    "options_of",
+    "parse_pins",
+    "pin_name",
+    "pin_of",
+    "pinned_provider",
+]
 
 _FRAMES: Final = 6
 """How far up the call of fsspec is looked for."""
@@ -127,15 +137,25 @@ def _progress() -> int:
 
 
 def _pinned(target: Target) -> dict[str, Any]:
+    pin = pin_of(target)
+    return {} if pin is None else {"pins": format_pins({pin_name(target): pin})}
+
+
+def pin_of(target: Target) -> Pin | None:
+    """Return what stands for a target's ref at this moment; None where it is unversioned, or names a commit.
+
+    Raises:
+        NotFound: No such ref.
+    """
     repo, ref = target.versioned, target.ref
     if repo is None or ref is None or is_commit_id(ref):
-        return {}
+        return None
     # First this, then the commit: otherwise what is committed in between would be seen by neither.
     try:
         uncommitted = repo.has_uncommitted(ref)  # whether it is a branch comes with the answer
     except (NotFound, ValidationError):
         uncommitted = False
-    return {"pins": f"{pin_name(target)}={Pin(repo.commit_of(ref).id, uncommitted)}"}
+    return Pin(repo.commit_of(ref).id, uncommitted)
 
 
 def _locked(namespace: Namespace, url: str, target: Target) -> dict[str, Any]:

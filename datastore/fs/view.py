@@ -256,9 +256,10 @@ class View:
     def _read_remote(self, place: Place, provider: Remote, if_match: str | None) -> Reader:
         key = (place.snapshot or place.base, place.key)
         known = self.believed(place) if if_match is None else None
-        if known is not None:
+        etag = known.etag if known else if_match
+        if etag is not None:
             for info, here in self._objects.get(key):
-                if info.etag == known.etag:
+                if info.etag == etag:
                     return reader_over(provider, info, here)
         lasting = place.snapshot is not None
         end = self._siblings.opened(provider, key[0], known) if known is not None else None

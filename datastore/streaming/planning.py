@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from datastore.errors import NotFound, ValidationError
+from datastore.listing import is_shown
 from datastore.streaming.formats.arrow import Arrow
 from datastore.streaming.formats.files import Files
 from datastore.streaming.formats.jsonlines import JsonLines
@@ -142,12 +143,7 @@ def digest_of(name: str, objects: Sequence[ObjectInfo], units: Sequence[Unit]) -
 def _shown(source: Source, marks: str) -> list[ObjectInfo]:
     """Return the objects without those that other engines leave out: `_SUCCESS`, `.part.crc`, marks of folders."""
     itself = source.url.key
-    found: list[ObjectInfo] = []
-    for info in source.objects:
-        names = info.key[len(itself) :].split("/")
-        if info.key == itself or (names[-1] and not any(name.startswith(tuple(marks)) for name in names)):
-            found.append(info)
-    return found
+    return [info for info in source.objects if info.key == itself or is_shown(info.key[len(itself) :], marks=marks)]
 
 
 def _named(key: str) -> FormatName:

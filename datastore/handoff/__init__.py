@@ -1,0 +1,1 @@
+"""Gives engines that read by themselves what they need to read versioned data."""
