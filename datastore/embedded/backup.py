@@ -15,7 +15,7 @@ from datastore.embedded.claiming import BACKUP, alone, begin, write_marker
 from datastore.embedded.copying import copy_objects
 from datastore.embedded.database import index_errors
 from datastore.embedded.disks import require_local
-from datastore.embedded.durable import fsync_directory, fsync_files, write_new
+from datastore.embedded.durable import disk_errors, fsync_directory, fsync_files, write_new
 from datastore.embedded.journal import read_lines
 from datastore.embedded.layout import Layout, StoreConfig
 from datastore.embedded.opened import OpenStore
@@ -73,7 +73,9 @@ def restore(backup: OpenStore, target: Path, *, new_id: bool) -> Backup:
     """
     require_local(target)
     layout = Layout(target)
-    if layout.config.exists() and not layout.backup.exists():
+    with disk_errors(target):
+        is_taken = layout.config.exists() and not layout.backup.exists()
+    if is_taken:
         raise AlreadyExists(f"there is a store in {target} already", hint="choose an empty or new folder")
     begin(layout, "restore", backup)
     config = backup.layout.read()
