@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from datastore.disks import require_local
-from datastore.durable import fsync_directory, fsync_files, write_new
+from datastore.durable import disk_errors, fsync_directory, fsync_files, write_new
 from datastore.embedded import refs
 from datastore.embedded.check import check_store
 from datastore.embedded.claiming import BACKUP, alone, begin, write_marker
@@ -73,7 +73,9 @@ def restore(backup: OpenStore, target: Path, *, new_id: bool) -> Backup:
     """
     require_local(target)
     layout = Layout(target)
-    if layout.config.exists() and not layout.backup.exists():
+    with disk_errors(target):
+        is_taken = layout.config.exists() and not layout.backup.exists()
+    if is_taken:
         raise AlreadyExists(f"there is a store in {target} already", hint="choose an empty or new folder")
     begin(layout, "restore", backup)
     config = backup.layout.read()

@@ -40,6 +40,11 @@ class Marker(Struct, frozen=True, kw_only=True):
 
 def begin(layout: Layout, kind: Literal["backup", "restore"], store: OpenStore) -> Marker:
     """See that the folder may be written to, and mark it."""
+    with disk_errors(layout.root):
+        return _begun(layout, kind, store)
+
+
+def _begun(layout: Layout, kind: Literal["backup", "restore"], store: OpenStore) -> Marker:
     root = layout.root
     if root.is_relative_to(store.layout.root) or store.layout.root.is_relative_to(root):
         message = f"{root} and the store {store.layout.root} are not apart"
@@ -53,9 +58,8 @@ def begin(layout: Layout, kind: Literal["backup", "restore"], store: OpenStore) 
     if marker is None:
         _refuse_taken(root)
         marker = Marker(kind=kind, store_id=store.id)
-        with disk_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
-            write_marker(layout, marker)
+        root.mkdir(parents=True, exist_ok=True)
+        write_marker(layout, marker)
     if (marker.kind, marker.store_id) != (kind, store.id):
         message = f"{root} is a {marker.kind} of store {marker.store_id}, this is a {kind} of {store.id}"
         raise ValidationError(message, hint="choose another folder; nothing was changed")
