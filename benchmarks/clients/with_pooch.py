@@ -14,7 +14,7 @@ from benchmarks.clients import BIG
 from benchmarks.measuring import Measured, first_and_next
 from benchmarks.places import CachedPlace, Place, S3Place
 
-LABEL = "pooch; hashes a file each time"
+LABEL = "pooch; hashes its files"
 
 
 def connect(place: Place) -> Any:
