@@ -154,4 +154,8 @@ def differences(replayed: Replayed, index: dict[str, RepoRefs]) -> list[tuple[st
                 if there_now.get(ref) != here_now.get(ref):
                     heads = [(head or "no commit")[:16] for head in (here_now.get(ref), there_now.get(ref))]
                     found.append((f"{name}@{ref}", f"the index says {heads[0]}, refs.journal {heads[1]}"))
+        known = {(ref, head) for ref, head, _ in there.deleted}
+        for ref, head, _ in here.deleted if replayed.complete else ():  # fewer, where some were collected
+            if (ref, head) not in known:
+                found.append((f"{name}@{ref} (deleted)", f"the index says {head[:16]}, refs.journal knows of none"))
     return found

@@ -1,7 +1,9 @@
 """What the sweeps do to an embedded store: small stories of single steps, and the state that a store shows."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -238,7 +240,8 @@ def _taken_over(repo: EmbeddedRepo) -> None:
 
 def _backed_up(store: EmbeddedStore, place: Place) -> None:
     """Into a new folder each time: what a broken backup left is the user's to look at."""
-    store.backup(place.root / f"backup-{len(list(place.root.glob('backup-*')))}")
+    new = (place.root / f"backup-{number}" for number in count())
+    store.backup(next(folder for folder in new if not os.path.lexists(folder)))
 
 
 def _backup_is_whole(store: EmbeddedStore, place: Place) -> None:
