@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 import datastore as ds
-from datastore import disks, probe
+from datastore import disks
 from datastore.doctor import examine, examine_mount
+from datastore.embedded import probe
 from datastore.embedded.store import EmbeddedStore
 from datastore.namespace import current, reset_current
 from datastore.testing.versioning_tools import save
