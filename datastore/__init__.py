@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datastore.api import (
-        arrow,
         cache,
         clone,
         create_repo,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
         diff,
         download,
         filesystem,
-        hf,
         mount,
         mounts,
         pin,
@@ -31,14 +29,12 @@ if TYPE_CHECKING:
         repos,
         resolve,
         resolving,
-        scan,
-        sql,
-        storage_options,
         stream,
         sync,
         upload,
         url,
     )
+    from datastore.engines import arrow, hf, scan, sql, storage_options
     from datastore.errors import (
         AlreadyExists,
         ConfigError,
@@ -144,7 +140,6 @@ __all__ = [
 
 _HOMES = {
     "datastore.api": (
-        "arrow",
         "cache",
         "clone",
         "create_repo",
@@ -152,7 +147,6 @@ _HOMES = {
         "diff",
         "download",
         "filesystem",
-        "hf",
         "mount",
         "mounts",
         "pin",
@@ -161,14 +155,12 @@ _HOMES = {
         "repos",
         "resolve",
         "resolving",
-        "scan",
-        "sql",
-        "storage_options",
         "stream",
         "sync",
         "upload",
         "url",
     ),
+    "datastore.engines": ("arrow", "hf", "scan", "sql", "storage_options"),
     "datastore.experiments": ("Experiment",),
     "datastore.history": ("Commit", "Diff", "Log"),
     "datastore.mounted": ("Mount",),

@@ -37,6 +37,8 @@ FREE: Final = {
     "Transaction.branch",
     "repo",
 }
+# Modules whose functions have twins.
+FUNCTIONS: Final = ("datastore.api", "datastore.engines")
 # Free, and nothing in them has a twin: the very same functions.
 SAME: Final = ("filesystem", "mount", "url")
 # Seams of the library itself; `handle.sync` has them.
@@ -147,17 +149,22 @@ def _classes(module: str) -> str:
 
 
 def _functions() -> str:
-    tree = _tree("datastore.api")
-    exported = _exported(tree)
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    bodies = [
-        _verb(Verb(functions[name], "", f"api.{name}")) for name in exported if name in functions and name not in SAME
-    ]
+    bodies: list[str] = []
+    exports: list[str] = []
+    known: dict[str, str] = {}
+    for source in FUNCTIONS:
+        tree = _tree(source)
+        known |= _imports(tree, source)
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        names = [name for name in _exported(tree) if name not in SAME]
+        exports += names
+        home = source.rpartition(".")[2]
+        bodies += [_verb(Verb(functions[name], "", f"{home}.{name}")) for name in names if name in functions]
     head = '"""The functions of `datastore`, awaited. Written by `python -m tools.twins`."""'
     made = ["cache = Cache(api.cache)", '"""The cache of this process."""']
-    exports = [name for name in exported if name not in SAME]
-    bodies = [f"__all__ = {exports}", *bodies, "\n".join(made)]
-    return _module(head, ["from datastore import api"], bodies, _imports(tree, "datastore.api"))
+    bodies = [f"__all__ = {sorted(exports)}", *bodies, "\n".join(made)]
+    places = [source.rpartition(".") for source in FUNCTIONS]
+    return _module(head, [f"from {package} import {name}" for package, _, name in places], bodies, known)
 
 
 def _module(head: str, imports: Sequence[str], bodies: Sequence[str], known: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datastore import api
+from datastore import api, engines
 from datastore.aio.caches import Cache
 from datastore.aio.handles import Repo
 from datastore.aio.running import Entering, call
@@ -57,26 +57,6 @@ __all__ = [
     "sync",
     "upload",
 ]
-
-
-async def arrow(url: str | os.PathLike[str], *, format: TableFormat | None = None) -> pads.Dataset:
-    """Return a table as a dataset of pyarrow: of one commit, read when it is scanned, and only what is needed.
-
-    The URL names an object, a folder (all under it), or a pattern: `*` and `?` within a name, `[ab]`, `**/` for any
-    folders. Folders below it that are called `year=2026` become columns. Parquet, CSV and TSV, JSON lines (also
-    compressed by gzip or zstd), Arrow, ORC.
-
-    Args:
-        url: What to read; the ref is resolved here, once.
-        format: Goes by the names if not given; if it is, objects whose names say another one are left out.
-
-    Raises:
-        NotFound: There is nothing.
-        ValidationError: Objects of several formats; names the choice.
-        HeadMoved: When it is scanned: an object that is of no commit has changed since, or a branch with uncommitted
-            changes has.
-    """
-    return await call(api.arrow, url, format=format)
 
 
 async def clone(url: str, name: str, *, tags: bool = False) -> Repo:
@@ -173,24 +153,6 @@ async def download(
         compare=compare,
         callback=callback,
     )
-
-
-async def hf(
-    url: str | os.PathLike[str], *, streaming: bool = False, format: TableFormat | None = None
-) -> datasets.Dataset | datasets.IterableDataset:
-    """Return a table as a dataset of Hugging Face `datasets`; the URL and errors are as in `arrow`.
-
-    Folders do not become columns: `datasets` has no such thing.
-
-    Args:
-        url: What to read.
-        streaming: Whether rows are read as they are asked for, else all is brought here and made into a file of theirs.
-        format: As in `arrow`.
-
-    Raises:
-        UnsupportedOperation: `datasets` is not installed.
-    """
-    return await call(api.hf, url, streaming=streaming, format=format)
 
 
 async def mounts() -> list[Mount]:
@@ -297,60 +259,6 @@ def resolving(
         ),
         lambda given: given,
     )
-
-
-async def scan(url: str | os.PathLike[str], *, format: TableFormat | None = None) -> pl.LazyFrame:
-    """Return a table as a LazyFrame of polars; everything else is as in `arrow`.
-
-    Raises:
-        UnsupportedOperation: polars is not installed.
-    """
-    return await call(api.scan, url, format=format)
-
-
-async def sql(
-    query: str,
-    *,
-    params: Sequence[object] | Mapping[str, object] | None = None,
-    connection: duckdb.DuckDBPyConnection | None = None,
-) -> duckdb.DuckDBPyRelation:
-    """Return the relation of a query of DuckDB, in which URLs stand for tables as texts do: `FROM 'ds://…'`.
-
-    Each URL is read as `arrow` reads it; all that name a ref see one commit of it. Data frames among the caller's
-    variables are tables, too, as for `duckdb.sql`.
-
-    Args:
-        query: One statement of DuckDB, or several.
-        params: Values for its placeholders.
-        connection: Where other tables are; nothing is left in it. A new one, which lives as long as the relation, if
-            not given.
-
-    Returns:
-        What `duckdb.sql` returns: it runs when its rows are asked for. None for what has no rows.
-
-    Raises:
-        UnsupportedOperation: DuckDB is not installed.
-        duckdb.Error: What DuckDB says of the query.
-    """
-    return await call(api.sql, query, params=params, connection=connection)
-
-
-async def storage_options(url: str | os.PathLike[str], *, tool: Tool = "fsspec") -> StorageOptions:
-    """Return what a tool with a client of its own needs to read a URL: a dict, with the tool's `url` beside it.
-
-    For those who would rather go without us: on S3 nothing then watches that an object does not change while it is
-    read. The dict holds secrets, which it does not show. A lakeFS branch is handed on as its commit, through the
-    server's S3 gateway. Where no other client reaches the data, `url` is a pinned `ds://` one, and the dict is empty.
-
-    Args:
-        url: What to read; may have patterns, as far as the tool knows them.
-        tool: `fsspec` for s3fs and what takes its options, such as pandas and dask; or `polars`.
-
-    Raises:
-        UncommittedChanges: A branch has some under the URL.
-        UnsupportedOperation: The tool has no way there.
-    """
-    return await call(api.storage_options, url, tool=tool)
 
 
 async def stream(
@@ -508,6 +416,98 @@ async def upload(
         message=message,
         callback=callback,
     )
+
+
+async def arrow(url: str | os.PathLike[str], *, format: TableFormat | None = None) -> pads.Dataset:
+    """Return a table as a dataset of pyarrow: of one commit, read when it is scanned, and only what is needed.
+
+    The URL names an object, a folder (all under it), or a pattern: `*` and `?` within a name, `[ab]`, `**/` for any
+    folders. Folders below it that are called `year=2026` become columns. Parquet, CSV and TSV, JSON lines (also
+    compressed by gzip or zstd), Arrow, ORC.
+
+    Args:
+        url: What to read; the ref is resolved here, once.
+        format: Goes by the names if not given; if it is, objects whose names say another one are left out.
+
+    Raises:
+        NotFound: There is nothing.
+        ValidationError: Objects of several formats; names the choice.
+        HeadMoved: When it is scanned: an object that is of no commit has changed since, or a branch with uncommitted
+            changes has.
+    """
+    return await call(engines.arrow, url, format=format)
+
+
+async def hf(
+    url: str | os.PathLike[str], *, streaming: bool = False, format: TableFormat | None = None
+) -> datasets.Dataset | datasets.IterableDataset:
+    """Return a table as a dataset of Hugging Face `datasets`; the URL and errors are as in `arrow`.
+
+    Folders do not become columns: `datasets` has no such thing.
+
+    Args:
+        url: What to read.
+        streaming: Whether rows are read as they are asked for, else all is brought here and made into a file of theirs.
+        format: As in `arrow`.
+
+    Raises:
+        UnsupportedOperation: `datasets` is not installed.
+    """
+    return await call(engines.hf, url, streaming=streaming, format=format)
+
+
+async def scan(url: str | os.PathLike[str], *, format: TableFormat | None = None) -> pl.LazyFrame:
+    """Return a table as a LazyFrame of polars; everything else is as in `arrow`.
+
+    Raises:
+        UnsupportedOperation: polars is not installed.
+    """
+    return await call(engines.scan, url, format=format)
+
+
+async def sql(
+    query: str,
+    *,
+    params: Sequence[object] | Mapping[str, object] | None = None,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Return the relation of a query of DuckDB, in which URLs stand for tables as texts do: `FROM 'ds://…'`.
+
+    Each URL is read as `arrow` reads it; all that name a ref see one commit of it. Data frames among the caller's
+    variables are tables, too, as for `duckdb.sql`.
+
+    Args:
+        query: One statement of DuckDB, or several.
+        params: Values for its placeholders.
+        connection: Where other tables are; nothing is left in it. A new one, which lives as long as the relation, if
+            not given.
+
+    Returns:
+        What `duckdb.sql` returns: it runs when its rows are asked for. None for what has no rows.
+
+    Raises:
+        UnsupportedOperation: DuckDB is not installed.
+        duckdb.Error: What DuckDB says of the query.
+    """
+    return await call(engines.sql, query, params=params, connection=connection)
+
+
+async def storage_options(url: str | os.PathLike[str], *, tool: Tool = "fsspec") -> StorageOptions:
+    """Return what a tool with a client of its own needs to read a URL: a dict, with the tool's `url` beside it.
+
+    For those who would rather go without us: on S3 nothing then watches that an object does not change while it is
+    read. The dict holds secrets, which it does not show. A lakeFS branch is handed on as its commit, through the
+    server's S3 gateway. Where no other client reaches the data, `url` is a pinned `ds://` one, and the dict is empty.
+
+    Args:
+        url: What to read; may have patterns, as far as the tool knows them.
+        tool: `fsspec` for s3fs and what takes its options, such as pandas and dask; or `polars`.
+
+    Raises:
+        UncommittedChanges: A branch has some under the URL.
+        UnsupportedOperation: The tool has no way there.
+    """
+    return await call(engines.storage_options, url, tool=tool)
 
 
 cache = Cache(api.cache)
