@@ -94,9 +94,9 @@ class Cache:
     def ls(self) -> list[Cached]:
         """Return what is there, used last first."""
         store = self._store
-        urls: dict[str, list[str]] = {}
+        urls: dict[str, set[str]] = {}
         for _, record in store.records.urls():
-            urls.setdefault(record.entry, []).append(record.url)
+            urls.setdefault(record.entry, set()).add(record.url)
         used = store.leases.used()
         return [
             Cached(

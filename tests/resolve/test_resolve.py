@@ -154,3 +154,10 @@ def test_a_local_folder_can_be_resolved(place):
     assert (path.read_bytes(), path.is_relative_to(place / "cache")) == (b"1", True)
     (place / "data" / "a.csv").write_bytes(b"2")
     assert ds.resolve(place / "data" / "a.csv").read_bytes() == b"2"
+
+
+def test_a_folder_is_listed_once_by_the_url_that_was_asked_for(main):
+    main.objects.put("d/a.bin", b"x")
+    main.commit("One")
+    ds.resolve(main / "d/")
+    assert [entry.urls for entry in ds.cache.ls()] == [("ds://garments@main/d/",)]
