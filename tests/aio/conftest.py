@@ -3,33 +3,21 @@
 import pytest
 
 import datastore as ds
-from datastore.fs.system import DatastoreFileSystem
-from datastore.namespace import reset_current
-from tests.places import isolate
+from tests.places import alone, scripted_cloud
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path_factory, monkeypatch):
     """The folder in which the test works."""
     folder = tmp_path_factory.mktemp("place")
-    isolate(monkeypatch, folder)
-    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
-    monkeypatch.setenv("DATASTORE_CACHE", str(folder / "cache"))
-    monkeypatch.chdir(folder)
-    reset_current()
-    yield folder
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, folder):
+        yield folder
 
 
 @pytest.fixture
 def cloud():
     """An S3 server that fails by script; the mount "cloud" is its bucket "bucket"."""
-    from datastore.testing.scripted_s3 import ScriptedS3
-
-    with ScriptedS3() as server:
-        keys = {"access_key_id": "key", "secret_access_key": "secret"}
-        ds.mount("cloud", "s3", bucket="bucket", endpoint=server.endpoint, region="us-east-1", **keys)
+    with scripted_cloud() as server:
         yield server
 
 

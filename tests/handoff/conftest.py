@@ -4,9 +4,7 @@ import datasets
 import pytest
 
 import datastore as ds
-from datastore.fs.system import DatastoreFileSystem
-from datastore.namespace import reset_current
-from tests.places import isolate
+from tests.places import alone
 
 _SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("versitygw", "lakefs")]
 
@@ -15,17 +13,11 @@ _SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("versitygw
 def home(tmp_path_factory, monkeypatch):
     """The folder in which the test works; its cache is `home / "cache"`."""
     folder = tmp_path_factory.mktemp("home")
-    isolate(monkeypatch, folder)
-    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
-    monkeypatch.setenv("DATASTORE_CACHE", str(folder / "cache"))
-    monkeypatch.chdir(folder)
     for name in ("HF_DATASETS_CACHE", "DOWNLOADED_DATASETS_PATH", "EXTRACTED_DATASETS_PATH", "HF_MODULES_CACHE"):
         monkeypatch.setattr(datasets.config, name, folder / "hf" / name)
     datasets.disable_progress_bars()
-    reset_current()
-    yield folder
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, folder):
+        yield folder
 
 
 @pytest.fixture

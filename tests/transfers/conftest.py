@@ -5,9 +5,7 @@ import itertools
 import pytest
 
 import datastore as ds
-from datastore.fs.system import DatastoreFileSystem
-from datastore.namespace import reset_current
-from tests.places import isolate
+from tests.places import alone, scripted_cloud
 from tests.transfers.helpers import fill
 
 _names = itertools.count()
@@ -18,14 +16,8 @@ SERVED = [pytest.param(name, marks=pytest.mark.servers) for name in ("s3", "lake
 def place(tmp_path_factory, monkeypatch):
     """The folder in which the test works."""
     folder = tmp_path_factory.mktemp("place")
-    isolate(monkeypatch, folder)
-    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
-    monkeypatch.setenv("DATASTORE_CACHE", str(folder / "cache"))
-    monkeypatch.chdir(folder)
-    reset_current()
-    yield folder
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, folder):
+        yield folder
 
 
 @pytest.fixture
@@ -45,11 +37,7 @@ def disk(place):
 @pytest.fixture
 def cloud():
     """An S3 server that fails by script; the mount "cloud" is its bucket "bucket"."""
-    from datastore.testing.scripted_s3 import ScriptedS3
-
-    with ScriptedS3() as server:
-        keys = {"access_key_id": "key", "secret_access_key": "secret"}
-        ds.mount("cloud", "s3", bucket="bucket", endpoint=server.endpoint, region="us-east-1", **keys)
+    with scripted_cloud() as server:
         yield server
 
 
