@@ -3,7 +3,15 @@
 import os
 import sys
 
-__all__ = ["try_lock", "unlock"]
+__all__ = ["is_at", "try_lock", "unlock"]
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Tell whether an open file still has this name: a lock on one that was moved or deleted keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 if sys.platform == "win32":

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from datastore.durable import boot_id
-from datastore.flocks import try_lock
+from datastore.flocks import is_at, try_lock
 from datastore.partfile import TEMP, PartFile
 
 __all__ = ["PART", "KeptFile"]
@@ -111,19 +111,12 @@ def _locked(path: str) -> int:
     for _ in range(_TRIES):
         fd = os.open(path, _FLAGS, 0o666)
         ours = try_lock(fd)
-        if ours and _leads_to(path, fd):
+        if ours and is_at(fd, path):
             return fd
         os.close(fd)
         if not ours:
             break  # else it was published, or deleted, while it was opened
     raise BlockingIOError
-
-
-def _leads_to(path: str, fd: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116
-    except FileNotFoundError:
-        return False
 
 
 def _remove_others(folder: str, lead: str, ours: set[str]) -> None:

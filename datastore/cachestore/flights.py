@@ -73,7 +73,7 @@ class Flights:
             with contextlib.suppress(OSError):
                 fd = os.open(place + name, os.O_RDWR)
                 try:
-                    if flocks.try_lock(fd) and _is_at(fd, place + name):
+                    if flocks.try_lock(fd) and flocks.is_at(fd, place + name):
                         unlink(place + name)
                 finally:
                     os.close(fd)
@@ -105,7 +105,7 @@ class Flights:
             except OSError:  # this disk knows no locks
                 os.close(fd)
                 return -1
-            if locked and _is_at(fd, path):
+            if locked and flocks.is_at(fd, path):
                 return fd
             os.close(fd)
             if locked:  # of somebody who had it before, and removed it
@@ -127,13 +127,6 @@ class Flights:
             fd = os.open(path, _FLAGS, 0o600)
         self._folder.share(fd)
         return fd
-
-
-def _is_at(fd: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116
-    except FileNotFoundError:
-        return False
 
 
 def _after_in_child() -> None:
