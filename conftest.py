@@ -1,5 +1,7 @@
-"""Keeps the examples in docstrings apart: from the helpers of tests, and from the stores of whoever runs them."""
+"""What holds for every test: docstring examples keep away from whoever runs them, a crash names its thread."""
 
+import faulthandler
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,20 @@ import pytest
 pytest_plugins = ["tests.servers.fixtures"]
 
 TESTS = Path(__file__).parent / "tests"
+LAST = ("tests/crossing/", "tests/engines/", "tests/handoff/")
+"""Tests that start native threads of other libraries, which stay: no test that forks comes after them."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let a crash show the thread that crashed, and not two hundred others before it."""
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # pytest has put a file in the place of stderr
+        faulthandler.enable(os.dup(2), all_threads=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the order as it is, but for `LAST`."""
+    items.sort(key=lambda item: item.nodeid.startswith(LAST))
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
