@@ -6,51 +6,26 @@ short time until it is gone and makes it anew.
 """
 
 import atexit
-import errno
 import os
-import secrets
 import shutil
-import threading
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
+from datastore.cachestore.declared import Declared, entries_in, last_change
 from datastore.cachestore.layout import CacheFolder, unlink
 from datastore.errors import Unavailable
 from datastore.processes import is_gone, owner_of, scratch_name, this_process
 
 __all__ = ["Leases"]
 
-_NEED: Final = "need-"
 _DAY: Final = 86400.0
 _LONGEST_WAIT: Final = 30.0
 
 
-class _Declared:
-    """What one process said that it uses.
-
-    Attributes:
-        folder: Where it says so.
-        lock: For `uses`; made in the process that takes it, so that no child inherits it held.
-        uses: By entry: how many blocks use it, and one more if the process does, until it ends.
-        for_good: Entries that the process uses until it ends; nobody is removing them any more.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self.lock = threading.Lock()
-        self.uses: Counter[str] = Counter()
-        self.for_good: set[str] = set()
-
-    def path(self, name: str) -> str:
-        return os.path.join(self.folder, name)  # noqa: PTH118
-
-
 class Leases:
-    """The folders `leases/`, `doomed/` and `kept/`. Each file in them has the name of an entry: `files-<sha256>`.
+    """The folders `leases/`, `doomed/` and `kept/`. An entry is named `files-<sha256>` or `trees-<id>`.
 
     Args:
         folder: The cache.
@@ -58,7 +33,7 @@ class Leases:
 
     def __init__(self, folder: CacheFolder) -> None:
         self._folder = folder
-        self._declared: dict[int, _Declared] = {}
+        self._declared: dict[int, Declared] = {}
 
     # who uses
 
@@ -66,53 +41,31 @@ class Leases:
         """Say that this process uses an entry until it ends."""
         mine = self._mine()
         if entry not in mine.for_good:
-            with mine.lock:
-                self._declare(mine, entry)
-                mine.uses[entry] += 1
+            mine.until_end(entry)
             self._wait_for_remover(entry)
-            mine.for_good.add(entry)
+            mine.settle(entry)
 
     @contextmanager
     def taken(self, entry: str) -> Generator[None]:
         """Use an entry in this block."""
         mine = self._mine()
-        with mine.lock:
-            self._declare(mine, entry)
-            mine.uses[entry] += 1
+        mine.begin(entry)
         try:
             self._wait_for_remover(entry)
             yield
         finally:
             if mine is self._declared.get(os.getpid()):
-                with mine.lock, suppress(OSError):
-                    mine.uses[entry] -= 1
-                    if not mine.uses[entry]:
-                        unlink(mine.path(entry))
+                mine.end(entry)
 
-    def _mine(self) -> _Declared:
+    def _mine(self) -> Declared:
         process = os.getpid()
         found = self._declared.get(process)
         if found is None:  # a forked child has leases of its own
-            new = _Declared(self._folder.place("leases", scratch_name()))
+            new = Declared(self._folder)
             found = self._declared.setdefault(process, new)  # one thread of several wins
             if found is new:
-                atexit.register(_end, new.folder, process)
+                atexit.register(_end, new.place, process)
         return found
-
-    def _declare(self, mine: _Declared, name: str) -> None:
-        try:
-            self._write(mine, name)
-        except OSError as error:  # a cache that was made for this machine and is only read: nobody removes from it
-            if getattr(error.__cause__ or error, "errno", None) != errno.EROFS:
-                raise
-
-    def _write(self, mine: _Declared, name: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        try:
-            os.close(os.open(mine.path(name), flags, 0o644))
-        except FileNotFoundError:
-            self._folder.make(mine.folder)
-            os.close(os.open(mine.path(name), flags, 0o644))
 
     def _wait_for_remover(self, entry: str) -> None:
         path = self._folder.place("doomed", entry)
@@ -125,16 +78,9 @@ class Leases:
                     unlink(path)
             time.sleep(0.001)
 
-    @contextmanager
-    def needing(self, digests: Iterable[str]) -> Generator[None]:
+    def needing(self, digests: Iterable[str]) -> AbstractContextManager[None]:
         """Need these objects in this block, to make files of them."""
-        path, process = self._mine().path(f"{_NEED}{secrets.token_hex(8)}"), os.getpid()
-        self._folder.write_small(path, b"".join(bytes.fromhex(digest[7:]) for digest in digests))
-        try:
-            yield
-        finally:
-            if process == os.getpid():
-                unlink(path)
+        return self._mine().needing(f"objects-{digest[7:]}" for digest in digests)
 
     # who removes
 
@@ -165,15 +111,14 @@ class Leases:
                 shutil.rmtree(place + name, ignore_errors=True)
             else:
                 with suppress(FileNotFoundError):
-                    for entry in os.listdir(place + name):
-                        found.update(_needed(f"{place}{name}{os.sep}{entry}") if entry.startswith(_NEED) else (entry,))
+                    found.update(entries_in(place + name))
         return found
 
     @staticmethod
     def _is_over(name: str, path: str) -> bool:
         owner = owner_of(name)
         try:
-            age = time.time() - os.stat(path).st_mtime  # noqa: PTH116
+            age = time.time() - last_change(path)
         except FileNotFoundError:
             return False
         if owner is None or owner.boot != this_process().boot:  # another machine may share this disk
@@ -193,15 +138,6 @@ class Leases:
     def is_kept(self, entry: str) -> bool:
         """Tell whether somebody wants to keep it."""
         return os.path.lexists(self._folder.place("kept", entry))
-
-
-def _needed(path: str) -> Iterator[str]:
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        return
-    for start in range(0, len(data), 32):
-        yield f"objects-{data[start : start + 32].hex()}"
 
 
 def _end(mine: str, process: int) -> None:
