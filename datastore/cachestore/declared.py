@@ -131,7 +131,7 @@ def entries_in(place: str) -> Iterator[str]:
 def last_change(place: str) -> float:
     """Return when a process last said something, in seconds since the epoch; raises `FileNotFoundError`."""
     latest = os.stat(place).st_mtime  # noqa: PTH116
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         latest = max(latest, os.stat(os.path.join(place, _LIST)).st_mtime)  # noqa: PTH116, PTH118
     return latest
 

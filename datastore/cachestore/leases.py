@@ -42,7 +42,7 @@ class Leases:
         mine = self._mine()
         if entry not in mine.for_good:
             mine.until_end(entry)
-            self._wait_for_remover(entry)
+            self._wait_for_removers(entry)
             mine.settle(entry)
 
     @contextmanager
@@ -51,7 +51,7 @@ class Leases:
         mine = self._mine()
         mine.begin(entry)
         try:
-            self._wait_for_remover(entry)
+            self._wait_for_removers(entry)
             yield
         finally:
             if mine is self._declared.get(os.getpid()):
@@ -67,16 +67,24 @@ class Leases:
                 atexit.register(_end, new.place, process)
         return found
 
-    def _wait_for_remover(self, entry: str) -> None:
-        path = self._folder.place("doomed", entry)
+    def _wait_for_removers(self, entry: str) -> None:
+        """Wait until those are done who began before it was said; whoever begins now sees that it is used."""
+        marks = [mark for mark in self._marks() if mark.startswith(entry)]
         begin = time.monotonic()
-        while os.access(path, os.F_OK):
-            with suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123
-                owner = owner_of(file.read())
-                ended = owner is not None and owner.boot == this_process().boot and is_gone(owner, age=0)
-                if ended or time.monotonic() - begin > _LONGEST_WAIT:
-                    unlink(path)
+        while marks:
+            late = time.monotonic() - begin > _LONGEST_WAIT
+            for mark in marks:
+                owner = owner_of(_remover(mark))
+                if late or (owner is not None and owner.boot == this_process().boot and is_gone(owner, age=0)):
+                    unlink(self._folder.place("doomed", mark))
             time.sleep(0.001)
+            marks = [mark for mark in marks if os.path.lexists(self._folder.place("doomed", mark))]
+
+    def _marks(self) -> list[str]:
+        try:
+            return os.listdir(self._folder.place("doomed", ""))
+        except FileNotFoundError:
+            return []
 
     def needing(self, digests: Iterable[str]) -> AbstractContextManager[None]:
         """Need these objects in this block, to make files of them."""
@@ -87,20 +95,17 @@ class Leases:
     @contextmanager
     def doomed(self, entry: str) -> Generator[set[str] | None]:
         """Give, for the length of this block, what is in use, if an entry is not: it may be removed; else None."""
-        path = self._folder.place("doomed", entry)
-        self._mark(path)
+        mark = self._folder.place("doomed", f"{entry}.{scratch_name()}")  # of its own: another one may be at it, too
+        try:
+            os.close(self._folder.open_new(mark))
+        except Unavailable:  # a disk that is so full, or fails: where it cannot be said, somebody might begin a use
+            yield None
+            return
         try:
             used = self.used()
             yield None if entry in used or self.is_kept(entry) else used
         finally:
-            unlink(path)
-
-    def _mark(self, path: str) -> None:
-        try:
-            self._folder.write_small(path, scratch_name().encode())
-        except Unavailable:  # a full disk: a name may have room yet; where it has none, nobody can begin a use
-            with suppress(OSError):
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644))
+            unlink(mark)
 
     def used(self) -> set[str]:
         """Return the entries that living processes use; what dead ones left is removed."""
@@ -113,6 +118,12 @@ class Leases:
                 with suppress(FileNotFoundError):
                     found.update(entries_in(place + name))
         return found
+
+    def sweep(self) -> None:
+        """Remove what removers left that have ended."""
+        for mark in self._marks():
+            if self._is_over(_remover(mark), path := self._folder.place("doomed", mark)):
+                unlink(path)
 
     @staticmethod
     def _is_over(name: str, path: str) -> bool:
@@ -138,6 +149,10 @@ class Leases:
     def is_kept(self, entry: str) -> bool:
         """Tell whether somebody wants to keep it."""
         return os.path.lexists(self._folder.place("kept", entry))
+
+
+def _remover(mark: str) -> str:
+    return mark.partition(".")[2]
 
 
 def _end(mine: str, process: int) -> None:

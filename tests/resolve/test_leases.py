@@ -105,24 +105,81 @@ def test_s12_an_evictor_beside_processes_that_end_never_takes_a_path_of_one_that
 @pytest.mark.parametrize("until", ["the end of the process", "the end of a block"])
 def test_whoever_begins_to_use_what_is_being_removed_is_seen_or_waits(leases, cache, monkeypatch, until):
     entry, other = names(1)[0], Leases(CacheFolder(cache))
-    mark, looked, access = cache / "doomed" / entry, [], os.access
+    looked, listdir = [], os.listdir
 
-    def look(path, mode):
+    def look(path):
         """The user looks for removers: by now, whoever begins to remove sees the user."""
         looked.append(path)
         monkeypatch.undo()
         with other.doomed(entry) as used:
             assert used is None
-            assert access(mark, os.F_OK)
-        return access(path, mode)
+            assert [name.partition(".")[0] for name in listdir(path)] == [entry]
+        return listdir(path)
 
-    monkeypatch.setattr(os, "access", look)
+    monkeypatch.setattr(os, "listdir", look)
     if until == "the end of a block":
         with leases.taken(entry):
-            assert looked == [str(mark)]
+            assert looked == [str(cache / "doomed") + os.sep]
     else:
         leases.take(entry)
-        assert looked == [str(mark)]
+        assert looked == [str(cache / "doomed") + os.sep]
+
+
+class Waits(Exception):
+    """Somebody waits."""
+
+
+def test_of_two_that_remove_the_same_the_last_one_is_waited_for(leases, cache, monkeypatch):
+    entry, *others = names(2)
+    one, other = (Leases(CacheFolder(cache)) for _ in range(2))
+
+    def waits(seconds):
+        raise Waits
+
+    monkeypatch.setattr(time, "sleep", waits)
+    with one.doomed(entry) as used:
+        assert used == set()
+        with other.doomed(entry) as same:
+            assert same == set()
+        with pytest.raises(Waits):
+            leases.take(entry)
+        leases.take(others[0])
+    Leases(CacheFolder(cache)).take(entry)
+    assert list((cache / "doomed").iterdir()) == []
+
+
+def test_a_remover_that_died_is_in_nobodys_way(leases, cache):
+    def work(say):
+        with leases.doomed(names(1)[0]), leases.doomed(names(1, first=1)[0]):
+            say("removing")
+            time.sleep(60)
+
+    child = Child(work)
+    assert child.next_line() == "removing"
+    child.kill()
+    child.lines()
+    leases.take(names(1)[0])
+    assert len(list((cache / "doomed").iterdir())) == 1
+    leases.sweep()
+    assert list((cache / "doomed").iterdir()) == []
+
+
+def test_what_cannot_be_said_to_go_stays(main, monkeypatch):
+    main.objects.put("a.bin", b"a")
+    with ds.resolving(main / "a.bin") as path:
+        pass
+    original = os.open
+
+    def full(path, flags, *args, **kwargs):
+        if f"{os.sep}doomed{os.sep}" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(path, flags, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        assert ds.cache.trim(0) == 0
+        assert path.exists()
+    assert ds.cache.trim(0) == 1
 
 
 @pytest.mark.parametrize("written", [0, 20, 66])
