@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         resolving,
         stream,
         sync,
+        unpin,
         upload,
         url,
     )
@@ -134,6 +135,7 @@ __all__ = [
     "storage_options",
     "stream",
     "sync",
+    "unpin",
     "upload",
     "url",
 ]
@@ -157,6 +159,7 @@ _HOMES = {
         "resolving",
         "stream",
         "sync",
+        "unpin",
         "upload",
         "url",
     ),

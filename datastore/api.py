@@ -45,6 +45,7 @@ __all__ = [
     "resolving",
     "stream",
     "sync",
+    "unpin",
     "upload",
     "url",
 ]
@@ -438,6 +439,24 @@ def pinned(name: str) -> DatasetURL:
         ConfigError: The lock file is damaged; names the line.
     """
     return pinning.pinned(current(), name)
+
+
+def unpin(name: str) -> None:
+    """Take a pin out of `datastore.lock`. The data stay as they are, and so does what the cache has of them.
+
+    >>> import datastore as ds
+    >>> main = ds.create_repo("garments").branch("main")
+    >>> main.objects.put("train.csv", b"sku").key
+    'train.csv'
+    >>> train = ds.pin(main.commit("Rows") / "train.csv", name="train")
+    >>> ds.unpin("train")
+
+    Raises:
+        NotFound: No such pin; names the nearest, and nothing was changed.
+        ConfigError: The lock file is damaged; names the line.
+        Forbidden: This process is frozen.
+    """
+    pinning.unpin(current(), [name])
 
 
 def stream(

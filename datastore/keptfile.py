@@ -1,6 +1,6 @@
 """A local file in the making that outlives its process: the next one that wants the same bytes goes on with it.
 
-Beside the file, which has room for all the bytes, lies one that has a byte for each part that has arrived. Both are
+Beside the file, which has room for all the bytes, lies one with the marks of the parts that have arrived. Both are
 named after the target, the version of the object, and the boot of the machine: what an earlier boot left may be torn. A
 lock keeps two processes from doing the same work; without it, they would write the same bytes to the same places.
 """
@@ -13,11 +13,10 @@ from typing import Final
 from datastore.durable import boot_id
 from datastore.flocks import is_at, try_lock
 from datastore.partfile import TEMP, PartFile
+from datastore.parts import Marks
 
-__all__ = ["PART", "KeptFile"]
+__all__ = ["KeptFile"]
 
-PART: Final = 8 << 20
-"""Bytes of a part; S3 recommends 8 to 16 MiB (facts/media.md §2.1)."""
 _TRIES: Final = 3
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
@@ -34,13 +33,13 @@ class KeptFile(PartFile):
         BlockingIOError: Somebody else is at it.
     """
 
-    __slots__ = ("_marks", "_marks_path", "_size")
+    __slots__ = ("_layout", "_marks", "_marks_path")
 
     def __init__(self, target: str, *, version: str, size: int) -> None:
         folder, name = os.path.split(target)
         lead = f"{TEMP}{_hash(name)}"
         self._target = target
-        self._size = size
+        self._layout = Marks(0, size)
         self._part = os.path.join(folder, lead + _hash(f"{version}\n{boot_id()}"))  # noqa: PTH118 - paths are text here
         self._marks_path = os.path.join(folder, lead + _hash(f"{version}\n{boot_id()}\nmarks"))  # noqa: PTH118
         self._marks = -1
@@ -57,13 +56,11 @@ class KeptFile(PartFile):
 
     def lacks(self, start: int) -> bool:
         """Tell whether the part that begins here has not arrived."""
-        os.lseek(self._marks, start // PART, os.SEEK_SET)
-        return os.read(self._marks, 1) != b"\1"
+        return self._layout.lacks(self._marks, start)
 
     def came(self, start: int) -> None:
         """Note that the part that begins here is complete."""
-        os.lseek(self._marks, start // PART, os.SEEK_SET)
-        os.write(self._marks, b"\1")
+        self._layout.came(self._marks, start)
 
     def publish(self) -> None:
         """Give it its name, before anybody else can take it for unfinished."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from datastore.config import LOCK_NAME
 from datastore.durable import disk_errors, fsync_file
-from datastore.errors import ConfigError, InvalidURL, NotFound, Unavailable, ValidationError, nearest
-from datastore.flocks import try_lock
+from datastore.errors import ConfigError, Forbidden, InvalidURL, NotFound, Unavailable, ValidationError, nearest
+from datastore.flocks import is_at, try_lock
 from datastore.lockformat import HERE, Pin, Pins, format_lock, parse_lock
 from datastore.namespace import Namespace
 from datastore.partfile import PartFile, landing_of
@@ -73,11 +73,19 @@ class LockFile:
         Raises:
             NotFound: There is none of this name; says which are near.
         """
-        pins = self.read()
+        return self.one_of(self.read(), name)
+
+    def one_of(self, pins: Pins, name: str) -> Pin:
+        """Return one of the pins that were read; errors as in `pin`."""
         if name not in pins:
             hint = nearest(name, pins, what="names") if pins else "ds.pin(url, name=…) makes one"
             raise NotFound(f"{self.path} has no pin {name!r}", hint=hint)
         return pins[name]
+
+    def refuse_frozen(self, *, hint: str = "run it without DATASTORE_FROZEN") -> None:
+        """Raise `Forbidden` if this process is frozen: it does not change the file."""
+        if self._namespace.config.frozen:
+            raise Forbidden(f"{self.path} is not changed: this process is frozen", hint=hint)
 
     def change(self, decide: Callable[[Pins], Pins]) -> Pins:
         """Replace the pins by what a function makes of them, and return that; no other process comes in between.
@@ -166,7 +174,7 @@ def _locked(busy: Path) -> int:
     while True:
         fd = os.open(busy, _FLAGS, 0o666)
         try:
-            if try_lock(fd) and _is_there(fd, busy):
+            if try_lock(fd) and is_at(fd, str(busy)):
                 return fd
         except BaseException:
             os.close(fd)
@@ -177,12 +185,3 @@ def _locked(busy: Path) -> int:
                 f"{busy} has been locked by another process for {_PATIENCE:.0f} seconds", hint="see who holds it"
             )
         time.sleep(0.005)
-
-
-def _is_there(fd: int, path: Path) -> bool:
-    mine = os.fstat(fd)
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return False
-    return (mine.st_dev, mine.st_ino) == (found.st_dev, found.st_ino)

@@ -22,9 +22,7 @@ __all__ = ["HERE", "Pin", "Pins", "check_pin_name", "format_lock", "parse_lock"]
 HERE: Final = "./"
 """How the URL of data beside the lock file begins, which then means the same on every machine."""
 _VERSION: Final = 1
-_HEADER: Final = (
-    "# Written by ds.pin and `datastore lock`; belongs into version control. Delete a table to drop its pin.\n"
-)
+_HEADER: Final = "# Written by ds.pin and `datastore lock`; belongs into version control.\n"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |\r?$)")

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from datastore.bridging import serves_requests
 from datastore.bulk.reading import read_objects
-from datastore.errors import Forbidden, HeadMoved, IntegrityError, NotFound
+from datastore.errors import HeadMoved, IntegrityError, NotFound
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin
 from datastore.moving import Held, Locked, at_commit
@@ -174,8 +174,7 @@ def update(namespace: Namespace, names: Sequence[str] = ()) -> list[Checked]:
         Forbidden: The process is frozen.
     """
     lock = lock_of(namespace)
-    if namespace.config.frozen:
-        raise Forbidden(f"{lock.path} is not changed: this process is frozen", hint="run it without DATASTORE_FROZEN")
+    lock.refuse_frozen()
     done: list[Checked] = []
     for name, pin in _chosen(namespace, names):
         url = lock.url(pin)

@@ -1,15 +1,15 @@
-"""Pins: what a URL leads to now, written down, and found again as it was."""
+"""Pins: what a URL leads to now, written down, found again as it was, or dropped."""
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
 from datastore.bridging import serves_requests
 from datastore.cachestore.fetching import is_strong
 from datastore.cachestore.store import identity_of
-from datastore.errors import AlreadyExists, DatastoreError, Forbidden, HeadMoved, NotCached, NotFound
+from datastore.errors import AlreadyExists, DatastoreError, HeadMoved, NotCached, NotFound
 from datastore.lockfile import lock_of
 from datastore.lockformat import Pin, Pins, check_pin_name
 from datastore.moving import Locked, at_commit
@@ -19,7 +19,7 @@ from datastore.resolution import asked, is_here, store_of
 from datastore.urls import DatasetURL
 from datastore.values import Digest, ObjectInfo
 
-__all__ = ["commit_url", "is_same", "look", "objects_of", "pin", "pinned", "verify", "with_pin"]
+__all__ = ["commit_url", "is_same", "look", "objects_of", "pin", "pinned", "unpin", "verify", "with_pin"]
 
 _SEEN: Final[set[tuple[str, str, Pin]]] = set()
 """Pins whose commit, or whose data without versions, this process has met."""
@@ -34,11 +34,7 @@ def pin(namespace: Namespace, url: DatasetURL, *, name: str, update: bool = Fals
     if known is not None and not update:
         _check_same_url(known, name, written)
         return pinned(namespace, name)
-    if namespace.config.frozen:
-        raise Forbidden(
-            f"{lock.path} is not changed: this process is frozen",
-            hint=f"run it once without DATASTORE_FROZEN, or `datastore lock add {url} --name {name}`",
-        )
+    lock.refuse_frozen(hint=f"run it once without DATASTORE_FROZEN, or `datastore lock add {url} --name {name}`")
     made = look(namespace, at_commit(namespace, url), written)
     after = lock.change(lambda pins: with_pin(pins, name, made, update=update))[name]
     if after == made:
@@ -73,6 +69,19 @@ def pinned(namespace: Namespace, name: str) -> DatasetURL:
     found = lock.pin(name)
     verify(namespace, name, found)
     return commit_url(lock.url(found), found)
+
+
+def unpin(namespace: Namespace, names: Sequence[str]) -> dict[str, Pin]:
+    """Take pins out of the lock file, all of these or none, and return them; see `ds.unpin`."""
+    lock, gone = lock_of(namespace), dict[str, Pin]()
+    lock.refuse_frozen()
+
+    def rest(pins: Pins) -> Pins:
+        gone.update((name, lock.one_of(pins, name)) for name in names)
+        return {name: pin for name, pin in pins.items() if name not in gone}
+
+    lock.change(rest)
+    return gone
 
 
 def commit_url(url: DatasetURL, pin: Pin) -> DatasetURL:

@@ -55,6 +55,7 @@ __all__ = [
     "storage_options",
     "stream",
     "sync",
+    "unpin",
     "upload",
 ]
 
@@ -370,6 +371,17 @@ async def sync(
         message=message,
         callback=callback,
     )
+
+
+async def unpin(name: str) -> None:
+    """Take a pin out of `datastore.lock`. The data stay as they are, and so does what the cache has of them.
+
+    Raises:
+        NotFound: No such pin; names the nearest, and nothing was changed.
+        ConfigError: The lock file is damaged; names the line.
+        Forbidden: This process is frozen.
+    """
+    await call(api.unpin, name)
 
 
 async def upload(

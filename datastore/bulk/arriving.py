@@ -7,13 +7,13 @@ from datastore.calls import FileSlice
 from datastore.errors import IntegrityError
 from datastore.keptfile import KeptFile
 from datastore.partfile import PartFile, check_content
+from datastore.parts import PART
 from datastore.values import ObjectInfo, digest_of, is_strong
 
 __all__ = ["Arrival", "BytesArrival", "FileArrival"]
 
 T_co = TypeVar("T_co", covariant=True)
 
-_PIECE: Final = 8 << 20
 _SMALL: Final = 1 << 20
 
 
@@ -76,7 +76,7 @@ class BytesArrival:
         self.info = info
         self.start = start
         self.stop = stop
-        self.whole = _PIECE
+        self.whole = PART
         self._buffer: io.BytesIO | None = None
         self._view: memoryview | None = None
 
@@ -127,7 +127,7 @@ class FileArrival:
         self.stop = info.size
         self.whole = _SMALL
         self._target = target
-        self._resume = resume and info.size > _PIECE and is_strong(info)
+        self._resume = resume and info.size > PART and is_strong(info)
         self._file: PartFile | None = None
 
     def taken(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 from datastore.bulk.arriving import Arrival
 from datastore.calls import Call
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
+from datastore.parts import parts
 from datastore.provider import SupportsRequests
 from datastore.values import ByteRange
 
@@ -81,8 +82,6 @@ class _Gathering(Generic[T]):
             whole = size == info.size
             yield (number, start, stop), self._provider.get_call(info, range=None if whole else ByteRange(start, stop))
         else:
-            from datastore.http.filling import parts  # it is loaded: requests are on their way
-
             for begin, end in parts(start, stop):
                 if state.error is not None:
                     break

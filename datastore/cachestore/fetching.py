@@ -8,11 +8,12 @@ from pathlib import Path
 from datastore.bridging import SupportsLocalFiles
 from datastore.cachestore.contents import Contents
 from datastore.cachestore.layout import CacheFolder, disk_trouble, unlink
-from datastore.cachestore.partial import PART, Partial
+from datastore.cachestore.partial import Partial
 from datastore.cachestore.stamps import digest_of_file
 from datastore.calls import FileSlice
 from datastore.durable import reflink
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
+from datastore.parts import PART
 from datastore.provider import Provider, SupportsRequests
 from datastore.transfer import read_chunks
 from datastore.values import ByteRange, Digest, ObjectInfo, digest_of, is_strong
@@ -121,7 +122,7 @@ def _filled(partial: Partial, provider: SupportsRequests, info: ObjectInfo) -> N
         return
     calls = (
         (start, provider.get_call(info, range=ByteRange(start, stop), sink=FileSlice(partial.fd, start, stop - start)))
-        for start, stop in list(partial.missing())
+        for start, stop in partial.missing()
     )
     with closing(engine().bulk(calls, limit=PARALLEL)) as ended:
         for start, result in ended:

@@ -1,6 +1,6 @@
 """A download under way, which goes on where it was broken off, also by the death of its process.
 
-One file: room for all the bytes, and behind it one byte for each part of 8 MiB, which is set when the part is there.
+One file: room for all the bytes, and behind it the marks of the parts that are there.
 Its name tells which bytes they are and whose process is at work. Whoever wants the same bytes takes over what a dead
 process left by renaming it, which only one can do.
 """
@@ -15,11 +15,11 @@ from typing import Final
 
 from datastore.cachestore.layout import CacheFolder, disk_trouble, unlink
 from datastore.durable import boot_id
+from datastore.parts import PART, Marks
 from datastore.processes import is_gone, owner_of, scratch_name, this_process
 
-__all__ = ["PART", "Partial", "leftovers"]
+__all__ = ["Partial", "leftovers"]
 
-PART: Final = 8 << 20
 _IDLE: Final = "idle"
 _DAY: Final = 86400.0
 _NO_ROOM_AHEAD: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
@@ -37,8 +37,8 @@ class Partial:
 
     def __init__(self, folder: CacheFolder, name: str, size: int, *, resume: bool) -> None:
         self.size = size
+        self._marks = Marks(size, size)
         self._name = name
-        self._parts = -(-size // PART)
         self._resume = resume and size > PART
         self._place = folder.place("partial", "")
         self.path = f"{self._place}{name}.{scratch_name()}" if self._resume else folder.scratch()
@@ -70,14 +70,14 @@ class Partial:
     def _fits(self) -> bool:
         found = os.fstat(self.fd).st_size
         if found == self.size:  # complete; only the journal was gone already
-            os.ftruncate(self.fd, self.size + self._parts)
-            self._note(b"\1" * self._parts, 0)
+            os.ftruncate(self.fd, self.size + self._marks.count)
+            self._marks.all_came(self.fd)
             return True
-        return found == self.size + self._parts
+        return found == self.size + self._marks.count
 
     def _make_room(self) -> None:
         """Take all the disk that it needs now, rather than to find it full at the end."""
-        whole = self.size + self._parts
+        whole = self.size + self._marks.count
         os.ftruncate(self.fd, 0)
         os.ftruncate(self.fd, whole)  # at once: a file that grows would on its way be as long as one that is complete
         if hasattr(os, "posix_fallocate") and whole:
@@ -87,21 +87,13 @@ class Partial:
                 if error.errno not in _NO_ROOM_AHEAD:
                     raise
 
-    def missing(self) -> Iterator[tuple[int, int]]:
-        """Yield the parts that are not here, as (start, stop)."""
-        os.lseek(self.fd, self.size, os.SEEK_SET)
-        done = os.read(self.fd, self._parts)
-        for number in range(self._parts):
-            if done[number : number + 1] != b"\1":
-                yield number * PART, min((number + 1) * PART, self.size)
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the parts that are not here, as (start, stop)."""
+        return self._marks.missing(self.fd)
 
     def came(self, start: int) -> None:
         """Note that the part which begins here is complete."""
-        self._note(b"\1", start // PART)
-
-    def _note(self, marks: bytes, number: int) -> None:
-        os.lseek(self.fd, self.size + number, os.SEEK_SET)
-        os.write(self.fd, marks)
+        self._marks.came(self.fd, start)
 
     def finish(self) -> None:
         """Leave nothing but the bytes."""

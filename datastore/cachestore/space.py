@@ -98,6 +98,7 @@ class Space:
 
     def tidy(self, *, age: float = DAY) -> int:
         """Remove what ended processes left in the making, and what was put away so long ago; return its bytes."""
+        self._leases.sweep()
         put_away = [path for path in files_in(self._folder.place("quarantine")) if age_of(path) > age]
         return sum(map(remove_all, [*leftovers(self._folder, age=age), *put_away]))
 

@@ -1,4 +1,4 @@
-"""Commands about the lock file: lock add, update, check, sync."""
+"""Commands about the lock file: lock add, remove, update, check, sync."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -40,6 +40,25 @@ def add(url: str, *, name: str, update: bool) -> Answer:
 
     pinned = api.pin(url, name=name, update=update)
     return Answer(document={"name": name, "url": str(pinned)}, lines=[str(pinned)])
+
+
+@command("remove", examples=["datastore lock remove train", "datastore lock remove train labels"])
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def remove(names: Sequence[str]) -> Answer:
+    """Take pins out of the lock file; the data stay as they are.
+
+    If one NAME is not in it, nothing is changed.
+    """
+    from datastore import pinning
+    from datastore.namespace import current
+
+    gone = pinning.unpin(current(), names)
+    return Answer(
+        document=[{"name": name, "url": pin.url, "commit": pin.commit} for name, pin in gone.items()],
+        columns=["name", "url"],
+        rows=[[name, pin.url] for name, pin in gone.items()],
+        below=[f"{count_text(len(gone), 'pin')} removed"],
+    )
 
 
 @command("update", examples=["datastore lock update", "datastore lock update train"])
@@ -118,7 +137,7 @@ def _commit_line(info: "CommitInfo") -> str:
 
 
 locked = Group(
-    name="lock", help="What data a project reads: pins in its lock file.", commands=[add, update, check, sync]
+    name="lock", help="What data a project reads: pins in its lock file.", commands=[add, remove, update, check, sync]
 )
 
 COMMANDS: Final[Sequence[click.Command]] = (locked,)

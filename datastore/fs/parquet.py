@@ -13,7 +13,8 @@ from datastore.calls import Call, HttpResponse
 from datastore.errors import DatastoreError, HeadMoved, IntegrityError
 from datastore.fs.footers import Chunks, Footer, Span
 from datastore.http.engine import engine
-from datastore.http.filling import PART, GetCall, fill, parts
+from datastore.http.filling import GetCall, fill
+from datastore.parts import PART, parts
 from datastore.streams import PositionedReader
 from datastore.values import ByteRange, ObjectInfo
 

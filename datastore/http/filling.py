@@ -1,30 +1,20 @@
 """One object, or a range of it, into a file or a buffer: in parallel ranges, all of one version."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from datastore.calls import Call, FileSlice, Sink
 from datastore.errors import DatastoreError
 from datastore.http.engine import Engine, engine
-from datastore.keptfile import PART
+from datastore.parts import parts
 from datastore.values import ByteRange
 
-__all__ = ["PART", "GetCall", "fill", "parts"]
+__all__ = ["GetCall", "fill"]
 
 PARALLEL: Final = 8
 
 GetCall = Callable[[ByteRange, Sink], Call[bytes]]
 """Gives the call that reads a range, in absolute positions, of one version of one object into a sink."""
-
-
-def parts(start: int, stop: int, *, size: int = PART) -> Iterator[tuple[int, int]]:
-    """Yield the ranges that a long one is read in.
-
-    >>> list(parts(0, 20, size=8))
-    [(0, 8), (8, 16), (16, 20)]
-    """
-    for position in range(start, stop, size):
-        yield position, min(position + size, stop)
 
 
 def slice_of(sink: FileSlice | memoryview, start: int, stop: int) -> FileSlice | memoryview:

@@ -8,7 +8,8 @@ from typing import Final
 from datastore.calls import Call
 from datastore.errors import HeadMoved, IntegrityError
 from datastore.http.engine import engine
-from datastore.http.filling import PART, GetCall, fill
+from datastore.http.filling import GetCall, fill
+from datastore.parts import PART
 from datastore.provider import Reader
 from datastore.streams import PositionedReader
 from datastore.values import ByteRange, ObjectInfo

@@ -52,6 +52,26 @@ def test_check_ends_with_1_if_something_moved_or_is_gone(shell, run, garments, f
     assert gone.exit_code == 1
 
 
+def test_pins_are_removed_all_or_none(run, fail, garments, folder):
+    for name, key in (("train", "train.csv"), ("images", "images/"), ("pictures", "images/")):
+        run("lock", "add", f"garments@main/{key}", "-n", name)
+    lock = folder / "datastore.lock"
+    text = lock.read_text()
+    assert "did you mean 'images'?" in fail("lock", "remove", "train", "imags")
+    assert "missing argument 'NAME...'" in fail("lock", "remove", code=2)
+    assert lock.read_text() == text
+    assert run("lock", "remove", "train", "pictures").rows == [
+        ["train", "ds://garments@main/train.csv"],
+        ["pictures", "ds://garments@main/images/"],
+    ]
+    assert [row[1] for row in run("lock", "check").rows] == ["images"]
+    commit = garments.commit_of("main").id
+    gone = {"name": "images", "url": "ds://garments@main/images/", "commit": commit}
+    assert run("lock", "remove", "images", "--json").json == [gone]
+    assert run("lock", "check").out == ""
+    assert "lock add URL --name NAME" in fail("lock", "remove", "images")
+
+
 def test_sync_prints_the_paths(run, garments):
     run("lock", "add", "garments@v1/images/", "-n", "images")
     ((name, path),) = run("lock", "sync").rows
@@ -80,6 +100,7 @@ def test_a_frozen_process_does_not_change_the_lock(fail, run, garments, monkeypa
 
     reset_current()
     assert "frozen" in fail("lock", "update")
+    assert "frozen" in fail("lock", "remove", "train")
     assert "frozen" in fail("lock", "add", "garments@main/images/", "-n", "images")
     assert run("lock", "check").code == 0
     assert ds.pinned("train").key == "train.csv"

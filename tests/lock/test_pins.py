@@ -104,6 +104,38 @@ def test_a_name_that_is_not_there_names_the_nearest(main):
     assert "train" in str(caught.value.hint)
 
 
+def test_a_pin_is_dropped_and_the_others_stay_as_they_are(main, project):
+    ds.pin(main / "notes.txt", name="notes")
+    before = (project / "datastore.lock").read_bytes()
+    ds.pin(main / "train/", name="train")
+    ds.unpin("train")
+    assert (project / "datastore.lock").read_bytes() == before
+    with pytest.raises(ds.NotFound, match=r"datastore\.lock has no pin 'train'"):
+        ds.pinned("train")
+    put(main, {"train/0.csv": b"sku\n7\n"}, "Others")
+    assert ds.pin(main / "train/", name="train") == main.head / "train/"  # the name is free
+    for name in ("train", "notes"):
+        ds.unpin(name)
+    assert lock(project) == {}
+    assert [one.name for one in project.iterdir()] == ["datastore.lock"]
+
+
+def test_a_pin_that_is_not_there_is_not_dropped_and_the_nearest_is_named(main, project, freeze):
+    with pytest.raises(ds.NotFound, match="has no pin 'train'"):
+        ds.unpin("train")
+    assert list(project.iterdir()) == []
+    ds.pin(main / "train/", name="train")
+    before = (project / "datastore.lock").stat()
+    with pytest.raises(ds.NotFound) as caught:
+        ds.unpin("trian")
+    assert caught.value.hint == "did you mean 'train'?"
+    freeze()
+    with pytest.raises(ds.Forbidden, match="frozen"):
+        ds.unpin("train")
+    after = (project / "datastore.lock").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 # where the file is
 
 
@@ -159,7 +191,7 @@ def test_a_damaged_file_is_left_as_it_is(main, project):
     path = project / "datastore.lock"
     for text in (b"", b"version = 1\n[pins.a]\nurl = ", b"<<<<<<< HEAD\nversion = 1\n"):
         path.write_bytes(text)
-        for call in (lambda: ds.pinned("a"), lambda: ds.pin(main / "train/", name="train")):
+        for call in (lambda: ds.pinned("a"), lambda: ds.unpin("a"), lambda: ds.pin(main / "train/", name="train")):
             with pytest.raises(ds.ConfigError, match=r"datastore\.lock"):
                 call()
         assert path.read_bytes() == text
@@ -193,6 +225,25 @@ def test_processes_that_pin_at_once_lose_nothing(main, project):
         said, status = child.lines()
         assert (said, status) == (["done"], 0)
     assert len(lock(project)) == 60
+    assert [one.name for one in project.iterdir()] == ["datastore.lock"]
+
+
+def test_processes_that_pin_and_drop_at_once_lose_nothing(main, project):
+    for number in range(6):
+        ds.pin(main / "train/", name=f"old{number}")
+
+    def work(number):
+        def change(say):
+            for count in range(5):
+                ds.pin(main / "train/", name=f"p{number}-{count}")
+                ds.unpin(f"p{number}-{count - 1}" if count else f"old{number}")
+            say("done")
+
+        return change
+
+    children = [Child(work(number), seconds=60) for number in range(6)]
+    assert [child.lines() for child in children] == [(["done"], 0)] * 6
+    assert set(lock(project)) == {f"p{number}-4" for number in range(6)}
     assert [one.name for one in project.iterdir()] == ["datastore.lock"]
 
 

@@ -6,7 +6,8 @@ import pytest
 
 import datastore as ds
 from datastore import keptfile
-from datastore.keptfile import PART, KeptFile
+from datastore.keptfile import KeptFile
+from datastore.parts import PART
 from datastore.testing.scripted_s3 import Swapped, refused
 from tests.transfers.helpers import MIB, tree
 
