@@ -212,16 +212,18 @@ class ParquetReader(PositionedReader):
 
     def _judge(self, span: Span, foresight: Foresight) -> None:
         """Learn from what was guessed and not wanted: it skips row groups, goes at random, or needs a column rarely."""
-        columns, passed = (span.first, span.last), span.group - READERS
-        unwanted = [piece for piece in self._pieces if piece.ahead and piece.columns == columns]
-        if unwanted:
+        columns = (span.first, span.last)
+        if any(piece.ahead and piece.columns == columns for piece in self._pieces):
             self._budget //= 2
-        late = [piece for piece in self._pieces if piece.group < passed]
-        for piece in late:
-            if piece.ahead and piece.columns != columns:
+        passed = [piece for piece in self._pieces if piece.group < span.group - READERS]
+        unwanted = [piece for piece in passed if piece.ahead]
+        if len(unwanted) < READERS:  # threads may still be waiting for the lock to read these
+            unwanted = []
+        for piece in unwanted:
+            if piece.columns != columns:
                 foresight.doubted(piece.columns)
         crowded = self._held() > _HELD // 2
-        gone = {piece for piece in late if crowded or piece.columns == columns}
+        gone = set(passed) if crowded else {piece for piece in unwanted if piece.columns == columns}
         self._pieces = [piece for piece in self._pieces if piece not in gone]
 
     def _rest_of_footer(self, start: int) -> bytes:
