@@ -216,8 +216,8 @@ class ParquetReader(PositionedReader):
         if any(piece.ahead and piece.columns == columns for piece in self._pieces):
             self._budget //= 2
         passed = [piece for piece in self._pieces if piece.group < span.group - READERS]
-        unwanted = [piece for piece in passed if piece.ahead]
-        if len(unwanted) < READERS:  # threads may still be waiting for the lock to read these
+        unwanted = [piece for piece in passed if piece.ahead and not piece.chance]
+        if len(unwanted) <= READERS:  # threads may still be waiting for the lock to read these
             unwanted = []
         for piece in unwanted:
             if piece.columns != columns:
