@@ -13,6 +13,7 @@ from datastore.bridging import serves_requests
 from datastore.bulk.reading import read_objects
 from datastore.errors import DatastoreError
 from datastore.fs.files import read_exactly
+from datastore.fs.merging import covering, merged
 from datastore.fs.still import StillView
 from datastore.fs.view import Place, View
 from datastore.provider import Reader, SupportsRequests
@@ -51,30 +52,25 @@ def plan_ranges(
     >>> [block.range.stop for block in plan_ranges(["a", "a", "a"], [0, 20, 90], [10, 30, 100], max_gap=16)]
     [30, 100]
     """
-    plain: list[tuple[str, int, int, int]] = []
+    plain: dict[str, list[tuple[int, int]]] = {}
+    places: dict[str, list[int]] = {}
     alone: list[Block] = []
     for at, (path, start, stop) in enumerate(zip(paths, starts, stops, strict=True)):
         if stop is not None and 0 <= (start or 0) <= stop:
-            plain.append((path, start or 0, stop, at))
+            plain.setdefault(path, []).append((start or 0, stop))
+            places.setdefault(path, []).append(at)
         else:
             alone.append(Block(path, ByteRange(start or 0, stop), (at,)))
-    return alone + _merged(sorted(plain), _GAP if max_gap is None else max_gap)
-
-
-def _merged(wanted: Sequence[tuple[str, int, int, int]], gap: int) -> list[Block]:
-    blocks: list[Block] = []
-    path, first, end, members = "", 0, 0, list[int]()
-    for name, start, stop, at in wanted:
-        if members and name == path and start <= end + gap and max(stop, end) - first <= _LARGEST:
-            end = max(stop, end)
-            members.append(at)
-            continue
-        if members:
-            blocks.append(Block(path, ByteRange(first, end), tuple(members)))
-        path, first, end, members = name, start, stop, [at]
-    if members:
-        blocks.append(Block(path, ByteRange(first, end), tuple(members)))
-    return blocks
+    gap = _GAP if max_gap is None else max_gap
+    return alone + [
+        Block(
+            path,
+            ByteRange(*covering([spans[number] for number in block])),
+            tuple(places[path][number] for number in block),
+        )
+        for path, spans in sorted(plain.items())
+        for block in merged(spans, gap=gap, largest=_LARGEST)
+    ]
 
 
 def plan(
