@@ -32,7 +32,8 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
     if arguments.section == "resolve":
         return resolving.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
     if arguments.section == "stream":
-        return streams.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds)
+        amounts = {"rows": arguments.rows, "files": arguments.files}
+        return streams.tables(folder, tasks=arguments.tasks, rounds=arguments.rounds, **amounts)
     return remote.tables(
         arguments.section,
         folder,
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         section.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
         section.add_argument("--folder", help="where files are written, for example on a tmpfs")
         section.add_argument("--page", type=Path, default=_PAGE, help="where the tables go")
+        if module is streams:
+            section.add_argument("--rows", type=int, default=streams.ROWS, help="of the table; a multiple of ten")
+            section.add_argument("--files", type=int, default=streams.FILES, help="in the shards")
         if module is remote:
             section.add_argument("--clients", nargs="+", default=None, help="modules of benchmarks.clients")
             section.add_argument("--latency", type=int, default=0, help="milliseconds of round trip to the server")

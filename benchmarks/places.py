@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-__all__ = ["CachedPlace", "FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "TablesPlace"]
+__all__ = ["CachedPlace", "FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "StreamPlace", "TablesPlace"]
 
 
 class S3Place(Struct, frozen=True, kw_only=True, tag="s3"):
@@ -60,4 +60,17 @@ class CachedPlace(Struct, frozen=True, kw_only=True, tag="cached"):
     home: str
 
 
-Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace | CachedPlace
+class StreamPlace(Struct, frozen=True, kw_only=True, tag="stream"):
+    """So many rows of a kind (`table`, `shards`) as files in a folder of that name, and under `data/` of a repo `bench`.
+
+    Clients with a form or a cache of their own have it in `home`.
+    """
+
+    store: str
+    source: str
+    home: str
+    kind: str
+    rows: int
+
+
+Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace | CachedPlace | StreamPlace
