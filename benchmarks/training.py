@@ -62,7 +62,8 @@ def _pictures() -> Iterator[bytes]:
 
     chance = np.random.default_rng(0)
     for _ in range(PICTURES):
-        shapes = Image.fromarray(chance.integers(0, 256, (8, 8, 3), np.uint8)).resize((224, 224), Image.Resampling.BICUBIC)
+        colours = Image.fromarray(chance.integers(0, 256, (8, 8, 3), np.uint8))
+        shapes = colours.resize((224, 224), Image.Resampling.BICUBIC)
         grained = np.asarray(shapes) + chance.normal(0, 8, (224, 224, 1))
         out = io.BytesIO()
         Image.fromarray(grained.clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=75)

@@ -24,7 +24,7 @@ class HF(Streaming):
         name = {"table": "parquet", "shards": "webdataset"}[self.place.kind]
         files = sorted(map(str, (Path(self.place.source) / self.place.kind).iterdir()))
         found = datasets.load_dataset(name, data_files={"train": files}, split="train", streaming=True)
-        found = found.with_format("numpy") if name == "parquet" else found.decode(False)
+        found = found.with_format("numpy") if name == "parquet" else found.decode(enable=False)
         return found.shuffle(seed=SEED, buffer_size=10_000)
 
     def batches(self, stream: Any, *, worker: int = 0, workers: int = 1) -> Iterator[Any]:
@@ -35,11 +35,6 @@ class HF(Streaming):
         for _ in range(self.place.rows // BATCH * 2 // 3):
             next(taking)
         return json.loads(json.dumps(stream.state_dict()))
-
-    def reopened(self, state: Any) -> Any:
-        stream = self.open()
-        stream.load_state_dict(state)
-        return stream
 
 
 def connect(place: Place) -> HF:

@@ -48,11 +48,6 @@ class Mosaic(Streaming):
         next(self.batches(stream))
         return stream.state_dict(self.place.rows * 2 // 3, from_beginning=True)
 
-    def reopened(self, state: Any) -> Any:
-        stream = self.open()
-        stream.load_state_dict(state)
-        return stream
-
 
 def connect(place: Place) -> Mosaic:
     """Import nothing yet."""

@@ -26,11 +26,6 @@ class Ours(Streaming):
     def state(self, stream: Any) -> Any:
         return stream.state_dict(steps=len(stream) * 2 // 3)
 
-    def reopened(self, state: Any) -> Any:
-        stream = self.open()
-        stream.load_state_dict(state)
-        return stream
-
 
 def connect(place: Place) -> Ours:
     """Import nothing yet."""
