@@ -29,6 +29,8 @@ _DISTRIBUTIONS = {
     "with_pyarrow": "pyarrow",
     "with_s3fs": "s3fs",
     "with_simplecache": "fsspec",
+    "stream_hf": "datasets",
+    "stream_mosaic": "mosaicml-streaming",
 }
 _COMMANDS = {
     "with_git": ("git", "--version"),

@@ -19,6 +19,8 @@ __all__ = ["BYTECODE", "ENOUGH", "Measured", "Task", "first_and_next", "fresh", 
 ENOUGH = 30
 """Seconds after which there is no further round: what is slow is measured well enough by one run."""
 
+_AT_MOST = 600
+
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Environment in which modules are compiled once, as those of an installed package are."""
 
@@ -53,6 +55,7 @@ class Measured(Struct, frozen=True):
         written: Bytes given to the system to be written, where the task tells.
         files: New files, where the task tells.
         requests: How many were made, where the task counts them.
+        rows: How many came, where the task counts them.
     """
 
     wall: float
@@ -63,6 +66,7 @@ class Measured(Struct, frozen=True):
     written: float = 0
     files: float = 0
     requests: float = 0
+    rows: float = 0
 
 
 def measure(task: Task, *, rounds: int) -> Measured | str:
@@ -78,14 +82,17 @@ def measure(task: Task, *, rounds: int) -> Measured | str:
 
 def run(task: Task) -> Measured | str:
     """Run a task once; a text if it cannot be run, with the reason."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.worker"],
-        input=msgspec.json.encode(task),
-        capture_output=True,
-        check=False,
-        timeout=600,
-        env={**os.environ, **BYTECODE, "LAKECTL_INTERACTIVE": "false"},
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.worker"],
+            input=msgspec.json.encode(task),
+            capture_output=True,
+            check=False,
+            timeout=_AT_MOST,
+            env={**os.environ, **BYTECODE, "LAKECTL_INTERACTIVE": "false"},
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {_AT_MOST} s"
     if done.returncode != 0:
         lines = [line for line in done.stderr.decode().splitlines() if line.strip() and not line.startswith("hint: ")]
         return lines[-1] if lines else f"exit status {done.returncode}"

@@ -2,7 +2,18 @@
 
 from msgspec import Struct
 
-__all__ = ["CachedPlace", "FilesPlace", "GrownPlace", "LakeFSPlace", "LocalPlace", "Place", "S3Place", "TablesPlace"]
+__all__ = [
+    "CachedPlace",
+    "CopiedPlace",
+    "FilesPlace",
+    "GrownPlace",
+    "LakeFSPlace",
+    "LocalPlace",
+    "Place",
+    "S3Place",
+    "StreamPlace",
+    "TablesPlace",
+]
 
 
 class S3Place(Struct, frozen=True, kw_only=True, tag="s3"):
@@ -24,6 +35,19 @@ class LakeFSPlace(Struct, frozen=True, kw_only=True, tag="lakefs"):
     repo: str
     lakectl: str
     ref: str = "main"
+
+
+class CopiedPlace(Struct, frozen=True, kw_only=True, tag="copied"):
+    """A branch with `small/00000` … (so many × 10 KB), and a home for what one client keeps from task to task."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    repo: str
+    lakectl: str
+    branch: str
+    home: str
+    files: int
 
 
 class FilesPlace(Struct, frozen=True, kw_only=True, tag="files"):
@@ -60,4 +84,19 @@ class CachedPlace(Struct, frozen=True, kw_only=True, tag="cached"):
     home: str
 
 
-Place = S3Place | LakeFSPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace | CachedPlace
+class StreamPlace(Struct, frozen=True, kw_only=True, tag="stream"):
+    """So many rows of a kind (`table`, `shards`) as files under its name in `source` and in `data/` of a repo `bench`.
+
+    Clients with a form or a cache of their own have it in `home`.
+    """
+
+    store: str
+    source: str
+    home: str
+    kind: str
+    rows: int
+
+
+Place = (
+    S3Place | LakeFSPlace | CopiedPlace | FilesPlace | GrownPlace | TablesPlace | LocalPlace | CachedPlace | StreamPlace
+)

@@ -39,9 +39,9 @@ _LAKEFS_CLIENTS = ("ours", "with_lakectl", "with_lakefs_spec")
 
 
 def tables(
-    service: str,
     target: Path,
     *,
+    service: str,
     tasks: Sequence[str],
     clients: Sequence[str] | None,
     rounds: int,

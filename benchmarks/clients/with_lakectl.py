@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clients import fresh
-from benchmarks.places import LakeFSPlace, Place
+from benchmarks.places import CopiedPlace, LakeFSPlace, Place
 
 LABEL = "lakectl"
 
@@ -14,6 +14,12 @@ LABEL = "lakectl"
 def connect(place: Place) -> Any:
     """Describe the server in the environment."""
     assert isinstance(place, LakeFSPlace)
+    set_up(place)
+    return place
+
+
+def set_up(place: LakeFSPlace | CopiedPlace) -> None:
+    """Let lakectl find the server, and no configuration of the user's."""
     os.environ.update(
         LAKECTL_SERVER_ENDPOINT_URL=place.endpoint,
         LAKECTL_CREDENTIALS_ACCESS_KEY_ID=place.access_key,
@@ -21,7 +27,6 @@ def connect(place: Place) -> Any:
         LAKECTL_CONFIG="/dev/null",
         LAKECTL_STATS_ENABLED="false",
     )
-    return place
 
 
 def _lakectl(place: LakeFSPlace, *arguments: str) -> None:

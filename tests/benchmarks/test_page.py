@@ -7,7 +7,7 @@ from benchmarks import page as page_module
 from benchmarks import showing
 from benchmarks.page import replaced, table
 
-SECTIONS = ("embedded", "lakefs", "local", "reading", "resolve", "s3", "stream")
+SECTIONS = ("embedded", "folders", "lakefs", "local", "reading", "resolve", "s3", "stream")
 PAGE = """# Benchmarks
 
 Words.
