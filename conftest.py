@@ -11,7 +11,7 @@ import pytest
 pytest_plugins = ["tests.servers.fixtures"]
 
 TESTS = Path(__file__).parent / "tests"
-LAST = ("tests/crossing/", "tests/engines/", "tests/handoff/")
+LAST = ("tests/filesystem/test_reading_counts.py", "tests/crossing/", "tests/engines/", "tests/handoff/")
 """Tests that start native threads of other libraries, which stay: no test that forks comes after them."""
 
 

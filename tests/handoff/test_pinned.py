@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 import datastore as ds
@@ -181,6 +180,8 @@ def test_a_relation_keeps_its_connection(main):
 
 
 def test_frames_of_the_caller_are_tables(main):
+    import polars as pl
+
     FRAME.to_parquet(main / "t.parquet", index=False)
     wanted = pl.DataFrame({"a": [3, 5]})
     query = f"SELECT f FROM '{main / 't.parquet'}' JOIN wanted USING (a) ORDER BY a"

@@ -6,7 +6,6 @@ import traceback
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 import datastore as ds
@@ -59,6 +58,7 @@ def test_a_filter_reads_no_other_columns(served, engine, monkeypatch):
     frame = WIDE.assign(n=range(len(WIDE)))
     frame.to_parquet(served / "t.parquet", index=False, row_group_size=6_000)
     commit(served)
+    import polars as pl
     import pyarrow.compute as pc
 
     queries = {
@@ -139,6 +139,8 @@ def test_no_secret_is_in_what_engines_show(served, monkeypatch, caplog, limit):
 
 
 def test_other_clients_read_with_the_options(served):
+    import polars as pl
+
     FRAME.to_parquet(served / "d/t.parquet", index=False)
     commit(served)
     options = ds.storage_options(served / "d/t.parquet")
