@@ -34,7 +34,9 @@ def repair_store(layout: Layout, *, dry_run: bool, other: OpenStore | None) -> I
     """
     if not layout.exists():
         raise NotFound(f"no store at {layout.root}", hint="ds.create_repo(name) makes one; a backup is restored")
-    if layout.backup.exists():
+    with disk_errors(layout.root):
+        is_backup = layout.backup.exists()
+    if is_backup:
         message = f"{layout.root} is a backup, or half of one, which only `backup` and `restore` may change"
         raise Forbidden(message, hint="back the store up again, or restore the backup and repair that")
     foundation = Foundation(layout, dry_run=dry_run)

@@ -13,7 +13,7 @@ import pytest
 
 from datastore.embedded import packs
 from datastore.embedded.store import EmbeddedStore
-from datastore.errors import ConfigError, Forbidden, HeadMoved, IntegrityError, NotFound, NothingToCommit
+from datastore.errors import ConfigError, Forbidden, HeadMoved, IntegrityError, NotFound, NothingToCommit, Unavailable
 from datastore.testing.versioning_tools import commit, contents, keys, request, save, staged
 from tests.embedded.children import Child
 from tests.embedded.files import listing
@@ -575,5 +575,24 @@ def test_what_the_disk_does_not_read_today_stays_where_it_is(tmp_path, monkeypat
     assert all(one.problem.startswith("cannot be read") and one.done.startswith("left as it is") for one in told)
     assert files <= listing(store.path).keys()
     assert not (store.path / "quarantine").exists()
+    assert state(store) == before
+    assert list(store.check()) == []
+
+
+@pytest.mark.parametrize("name", ["backup.json", "config.json"])
+def test_a_first_look_that_the_disk_refuses_is_told_as_such(tmp_path, monkeypatch, name):
+    store = fill(EmbeddedStore(tmp_path / "store"))
+    before = state(store)
+    stat = Path.stat
+
+    def refuse(self, **more):
+        if self.name == name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return stat(self, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        with pytest.raises(Unavailable, match="failed: Input/output error"):
+            list(store.repair())
     assert state(store) == before
     assert list(store.check()) == []
