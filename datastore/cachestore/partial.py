@@ -7,12 +7,11 @@ process left by renaming it, which only one can do.
 
 import errno
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
+from datastore.cachestore.inventory import age_of
 from datastore.cachestore.layout import CacheFolder, disk_trouble, unlink
 from datastore.durable import boot_id
 from datastore.parts import PART, Marks
@@ -130,14 +129,7 @@ def _is_left(name: str, place: str) -> bool:
     if whose.startswith(_IDLE):
         return whose == f"{_IDLE}-{_boot()}"  # what an earlier boot left may be torn
     owner = owner_of(whose)
-    return owner is not None and owner.boot == this_process().boot and is_gone(owner, age=_age(place + name))
-
-
-def _age(path: str) -> float:
-    try:
-        return time.time() - Path(path).stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    return owner is not None and owner.boot == this_process().boot and is_gone(owner, age=age_of(place + name))
 
 
 def leftovers(folder: CacheFolder, *, age: float = _DAY) -> Iterator[str]:
@@ -151,7 +143,7 @@ def leftovers(folder: CacheFolder, *, age: float = _DAY) -> Iterator[str]:
     for kind in ("partial", "tmp"):
         place = folder.place(kind, "")
         for name in os.listdir(place) if os.path.isdir(place) else ():  # noqa: PTH112
-            owner, since = owner_of(name.partition(".")[2] if kind == "partial" else name), _age(place + name)
+            owner, since = owner_of(name.partition(".")[2] if kind == "partial" else name), age_of(place + name)
             ours = owner is not None and owner.boot == here
             ended = is_gone(owner, age=since) if owner is not None and ours else True
             if ended and (since > age or (kind == "tmp" and ours)):

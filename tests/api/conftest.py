@@ -3,23 +3,16 @@
 import pytest
 
 import datastore as ds
-from datastore.fs.system import DatastoreFileSystem
-from datastore.namespace import reset_current
 from tests.api.helpers import write
-from tests.places import isolate
+from tests.places import alone
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path_factory, monkeypatch):
     """The folder in which the test works; its store is `place / "store"`, and is not there yet."""
     folder = tmp_path_factory.mktemp("place")
-    isolate(monkeypatch, folder)
-    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
-    monkeypatch.chdir(folder)
-    reset_current()
-    yield folder
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, folder):
+        yield folder
 
 
 @pytest.fixture

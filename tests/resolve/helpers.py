@@ -52,6 +52,18 @@ def lockless(monkeypatch):
     monkeypatch.setattr(flocks, "unlock", lambda fd: None)
 
 
+def evicting(end):
+    """Start a process that makes room again and again, until a time of the monotonic clock; it says what it freed."""
+
+    def evict(say):
+        freed = 0
+        while time.monotonic() < end:
+            freed += ds.cache.trim(100_000)
+        say(f"freed {freed}")
+
+    return Child(evict)
+
+
 def together(url, count=PROCESSES):
     """Resolve a URL in many processes at once; return the digests that they read, and how many downloads there were."""
 

@@ -14,7 +14,7 @@ from datastore.errors import Unavailable
 from datastore.namespace import current
 from datastore.resolution import store_of
 from datastore.testing.store_children import Child
-from tests.resolve.helpers import leaks
+from tests.resolve.helpers import evicting, leaks
 
 _DAY = 86400
 
@@ -87,13 +87,7 @@ def test_s12_an_evictor_beside_processes_that_end_never_takes_a_path_of_one_that
 
         return work
 
-    def evict(say):
-        freed = 0
-        while time.monotonic() < end:
-            freed += ds.cache.trim(100_000)
-        say(f"freed {freed}")
-
-    children = [*(Child(lives(n)) for n in range(4)), Child(evict), Child(evict)]
+    children = [*(Child(lives(n)) for n in range(4)), evicting(end), evicting(end)]
     ends = [child.lines() for child in children]
     assert [status for _, status in ends] == [0] * 6, ends
     assert sum(int(lines[0].split()[1]) for lines, _ in ends[4:]) > 100_000, ends

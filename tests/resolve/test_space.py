@@ -20,7 +20,7 @@ from datastore.errors import Forbidden, Unavailable
 from datastore.namespace import current, reset_current
 from datastore.resolution import store_of
 from datastore.testing.store_children import Child
-from tests.resolve.helpers import MIB, gets, leaks, tree
+from tests.resolve.helpers import MIB, evicting, gets, leaks, tree
 
 
 @pytest.fixture
@@ -162,13 +162,7 @@ def test_s12_an_evictor_beside_readers_never_takes_a_file_that_is_leased(main, s
 
         return work
 
-    def evict(say):
-        freed = 0
-        while time.monotonic() < end:
-            freed += ds.cache.trim(100_000)
-        say(f"freed {freed}")
-
-    children = [*(Child(read(n)) for n in range(6)), Child(evict), Child(evict)]
+    children = [*(Child(read(n)) for n in range(6)), evicting(end), evicting(end)]
     ends = [child.lines() for child in children]
     assert [status for _, status in ends] == [0] * 8, ends
     assert sum(int(lines[0].split()[1]) for lines, _ in ends[6:]) > 100_000, ends

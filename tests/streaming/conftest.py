@@ -6,24 +6,17 @@ from pathlib import Path
 import pytest
 
 import datastore as ds
-from datastore.fs.system import DatastoreFileSystem
-from datastore.namespace import reset_current
-from tests.places import isolate
+from tests.places import alone
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch) -> Iterator[Path]:
     """The user's home, and the folder in which the test works."""
     folder = tmp_path_factory.mktemp("home")
-    isolate(monkeypatch, folder)
     for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DATASTORE_STORE", str(folder / "store"))
-    monkeypatch.chdir(folder)
-    reset_current()
-    yield folder
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, folder):
+        yield folder
 
 
 @pytest.fixture

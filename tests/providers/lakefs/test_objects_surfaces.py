@@ -7,21 +7,14 @@ import pytest
 
 import datastore as ds
 from datastore.doctor import examine_mount
-from datastore.fs.system import DatastoreFileSystem
 from datastore.http.observe import observed
-from datastore.namespace import reset_current
-from tests.places import isolate
+from tests.places import alone
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    isolate(monkeypatch, tmp_path)
-    monkeypatch.setenv("DATASTORE_STORE", str(tmp_path / "store"))
-    monkeypatch.chdir(tmp_path)
-    reset_current()
-    yield tmp_path
-    reset_current()
-    DatastoreFileSystem.clear_instance_cache()
+    with alone(monkeypatch, tmp_path):
+        yield tmp_path
 
 
 def _mount(server, name="garments", **options):
